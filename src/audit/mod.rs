@@ -1,0 +1,1 @@
+//! What happened, once per request.

@@ -1,0 +1,114 @@
+//! The keys that the service behind understands.
+
+use std::{fmt, sync::Arc};
+
+use http::HeaderValue;
+
+use crate::{
+    error::ConfigError, mcp::McpRequest, policy::Grant, secret::Secret, token::VerifiedToken,
+};
+
+/// What an upstream key is asked for with: who calls, what is asked, and by which scopes it was
+/// granted. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct UpstreamKeyId {
+    token: VerifiedToken,
+    request: Option<McpRequest>,
+    grant: Option<Arc<Grant>>,
+}
+
+impl UpstreamKeyId {
+    /// An id for a caller, with what the layers in front found out.
+    #[must_use]
+    pub const fn new(
+        token: VerifiedToken,
+        request: Option<McpRequest>,
+        grant: Option<Arc<Grant>>,
+    ) -> Self {
+        Self {
+            token,
+            request,
+            grant,
+        }
+    }
+
+    /// Who is calling.
+    #[must_use]
+    pub const fn token(&self) -> &VerifiedToken {
+        &self.token
+    }
+
+    /// What is asked for; `None` where no [`McpRequestLayer`](crate::McpRequestLayer) stands in
+    /// front.
+    #[must_use]
+    pub const fn request(&self) -> Option<&McpRequest> {
+        self.request.as_ref()
+    }
+
+    /// By which scopes it was granted; `None` where no [`ScopeGuardLayer`](crate::ScopeGuardLayer)
+    /// stands in front.
+    #[must_use]
+    pub fn grant(&self) -> Option<&Grant> {
+        self.grant.as_deref()
+    }
+}
+
+/// A key to inject, under a name that may be logged. Cheap to clone.
+#[derive(Clone)]
+pub struct UpstreamKey {
+    name: Arc<str>,
+    secret: Arc<Secret<String>>,
+    /// The secret as a header value, marked sensitive, so that injecting it allocates nothing.
+    value: HeaderValue,
+}
+
+impl UpstreamKey {
+    /// A key with the name that stands for it in the audit log.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] where the key is empty or cannot stand in a header (RFC 9110 section 5.5).
+    /// The message names the key, never its value.
+    pub fn new(name: impl Into<Arc<str>>, key: impl Into<String>) -> Result<Self, ConfigError> {
+        let name = name.into();
+        let secret = Secret::new(key.into());
+        let mut value = HeaderValue::from_str(secret.expose())
+            .ok()
+            .filter(|value| !value.is_empty() && value.to_str().is_ok())
+            .ok_or_else(|| {
+                ConfigError::new(format!(
+                    "the key {name:?} is empty or cannot stand in a header"
+                ))
+            })?;
+        value.set_sensitive(true);
+        Ok(Self {
+            name,
+            secret: Arc::new(secret),
+            value,
+        })
+    }
+
+    /// The name that stands for the key in the audit log.
+    #[must_use]
+    pub const fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The key itself.
+    #[must_use]
+    pub fn secret(&self) -> &Secret<String> {
+        &self.secret
+    }
+
+    pub(crate) const fn header_value(&self) -> &HeaderValue {
+        &self.value
+    }
+}
+
+impl fmt::Debug for UpstreamKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamKey")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}

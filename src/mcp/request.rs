@@ -1,0 +1,156 @@
+//! What one HTTP request asks for.
+
+use std::{ops::Range, sync::Arc};
+
+use bytes::Bytes;
+
+use crate::mcp::{Operation, ProtocolVersion};
+
+/// The `id` of a JSON-RPC request: the JSON text as it stood in the message, a string or a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(Box<str>);
+
+impl RequestId {
+    pub(crate) fn from_json(json: impl Into<Box<str>>) -> Self {
+        Self(json.into())
+    }
+
+    /// The JSON text: `1` or `"a"`.
+    #[must_use]
+    pub const fn as_json(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What kind of JSON-RPC message it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MessageKind {
+    /// It has a method and an `id`.
+    Request,
+    /// It has a method and no `id`. It is judged like a request: a server may run it.
+    Notification,
+    /// It answers a request of the server (older revisions).
+    Response,
+}
+
+/// One JSON-RPC message: an operation, and what is needed to answer it.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub(crate) operation: Operation,
+    pub(crate) kind: MessageKind,
+    pub(crate) id: Option<RequestId>,
+    /// Where `params.arguments` stands in the body.
+    pub(crate) arguments: Option<Range<usize>>,
+}
+
+impl Message {
+    /// What is asked for.
+    #[must_use]
+    pub const fn operation(&self) -> &Operation {
+        &self.operation
+    }
+
+    /// Request, notification or response.
+    #[must_use]
+    pub const fn kind(&self) -> MessageKind {
+        self.kind
+    }
+
+    /// The `id` to answer with.
+    #[must_use]
+    pub const fn id(&self) -> Option<&RequestId> {
+        self.id.as_ref()
+    }
+}
+
+/// What one HTTP request asks for: its messages, its revision, and the very bytes that were read.
+///
+/// [`McpRequestLayer`](crate::McpRequestLayer) puts it into the request's extensions. Cheap to
+/// clone.
+#[derive(Clone, Debug)]
+pub struct McpRequest(Arc<Parts>);
+
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) messages: Vec<Message>,
+    pub(crate) is_batch: bool,
+    pub(crate) version: ProtocolVersion,
+    /// Whether the request names a session (`Mcp-Session-Id`).
+    pub(crate) has_session: bool,
+    /// `clientInfo` as `name/version`: what the client says it is, and nothing to decide by.
+    pub(crate) client_claimed: Option<Box<str>>,
+    pub(crate) body: Bytes,
+}
+
+impl McpRequest {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// A request without a message: `GET` (as which `HEAD` counts) or `DELETE`.
+    pub(crate) fn without_message(
+        method: &'static str,
+        version: ProtocolVersion,
+        has_session: bool,
+    ) -> Self {
+        Self::new(Parts {
+            messages: vec![Message {
+                operation: Operation::new(method, []),
+                kind: MessageKind::Request,
+                id: None,
+                arguments: None,
+            }],
+            is_batch: false,
+            version,
+            has_session,
+            client_claimed: None,
+            body: Bytes::new(),
+        })
+    }
+
+    /// The messages: one, or several in a batch of 2025-03-26. Never none.
+    #[must_use]
+    pub fn messages(&self) -> &[Message] {
+        &self.0.messages
+    }
+
+    /// Whether the messages came in an array.
+    #[must_use]
+    pub fn is_batch(&self) -> bool {
+        self.0.is_batch
+    }
+
+    /// The revision to whose rules the request is held.
+    #[must_use]
+    pub fn version(&self) -> ProtocolVersion {
+        self.0.version
+    }
+
+    /// Whether the request carries `Mcp-Session-Id`.
+    #[must_use]
+    pub fn has_session(&self) -> bool {
+        self.0.has_session
+    }
+
+    /// What the client says it is (`clientInfo`, as `name/version`). Anyone can claim anything.
+    #[must_use]
+    pub fn client_claimed(&self) -> Option<&str> {
+        self.0.client_claimed.as_deref()
+    }
+
+    /// The `id` to answer with: that of the only message.
+    #[must_use]
+    pub fn id(&self) -> Option<&RequestId> {
+        match self.messages() {
+            [message] => message.id(),
+            _ => None,
+        }
+    }
+
+    /// The bytes of a message's `params.arguments`, a JSON value.
+    #[must_use]
+    pub fn arguments(&self, message: &Message) -> Option<&[u8]> {
+        self.0.body.get(message.arguments.clone()?)
+    }
+}

@@ -1,0 +1,1 @@
+//! How we say no, and how clients find the authorization server.

@@ -1,0 +1,85 @@
+//! Whose count it is.
+
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use crate::token::Principal;
+
+/// Whose count it is: the limit's name, and what the limit is kept for. Parts are kept apart, so
+/// that no two callers can be joined to one key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RateKey {
+    pub(crate) limit: Arc<str>,
+    pub(crate) principal: Option<Principal>,
+    pub(crate) client_id: Option<Arc<str>>,
+    pub(crate) tool: Option<Arc<str>>,
+    pub(crate) session: Option<Arc<str>>,
+    pub(crate) peer: Option<IpAddr>,
+}
+
+impl RateKey {
+    /// A key of a limit by its name, for nobody in particular: one count for all.
+    pub fn new(limit: impl Into<Arc<str>>) -> Self {
+        Self {
+            limit: limit.into(),
+            principal: None,
+            client_id: None,
+            tool: None,
+            session: None,
+            peer: None,
+        }
+    }
+
+    /// One count a principal.
+    #[must_use]
+    pub fn with_principal(mut self, principal: Principal) -> Self {
+        self.principal = Some(principal);
+        self
+    }
+
+    /// One count a client, whoever uses it.
+    #[must_use]
+    pub fn with_client_id(mut self, client_id: Option<Arc<str>>) -> Self {
+        self.client_id = client_id;
+        self
+    }
+
+    /// One count a tool.
+    #[must_use]
+    pub fn with_tool(mut self, tool: Option<Arc<str>>) -> Self {
+        self.tool = tool;
+        self
+    }
+
+    /// One count a session.
+    #[must_use]
+    pub fn with_session(mut self, session: Option<Arc<str>>) -> Self {
+        self.session = session;
+        self
+    }
+
+    /// One count a peer address: a whole IPv6 /64 counts as one.
+    #[must_use]
+    pub fn with_peer(mut self, peer: IpAddr) -> Self {
+        self.peer = Some(match peer {
+            IpAddr::V4(v4) => IpAddr::V4(v4),
+            IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or_else(
+                || IpAddr::V6((v6.to_bits() & (!0 << 64)).into()),
+                IpAddr::V4,
+            ),
+        });
+        self
+    }
+
+    /// The name of the limit.
+    #[must_use]
+    pub const fn limit(&self) -> &Arc<str> {
+        &self.limit
+    }
+}
+
+/// Names the limit, not the caller.
+impl fmt::Display for RateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.limit)
+    }
+}

@@ -1,0 +1,189 @@
+//! Scopes as RFC 6749 section 3.3 writes them.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use crate::error::ConfigError;
+
+/// One `scope-token` of RFC 6749 section 3.3: printable ASCII without space, `"` and `\`.
+///
+/// It cannot hold a character that would need escaping in a challenge. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ScopeToken(Arc<str>);
+
+impl ScopeToken {
+    /// The scope as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn is_valid(text: &str) -> bool {
+        // %x21 / %x23-5B / %x5D-7E
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|byte| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E))
+    }
+}
+
+impl FromStr for ScopeToken {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        if Self::is_valid(text) {
+            Ok(Self(text.into()))
+        } else {
+            Err(ConfigError::new(format!(
+                "{text:?} is not a scope (RFC 6749 section 3.3)"
+            )))
+        }
+    }
+}
+
+impl fmt::Display for ScopeToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl AsRef<str> for ScopeToken {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A set of scopes that keeps the order in which they were added: what a token holds, or what an
+/// operation needs.
+///
+/// ```
+/// use mcp_auth::Scope;
+///
+/// let held: Scope = "read:data write:data".parse()?;
+/// assert!(held.contains("read:data"));
+/// assert_eq!(held.to_string(), "read:data write:data");
+/// # Ok::<(), mcp_auth::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    tokens: Vec<ScopeToken>,
+}
+
+impl Scope {
+    /// No scope at all.
+    pub const EMPTY: Self = Self { tokens: Vec::new() };
+
+    /// Reads the scopes of a token: split at U+0020 and at nothing else; what is no `scope-token`
+    /// grants nothing and is left out.
+    #[must_use]
+    pub fn from_claim(text: &str) -> Self {
+        Self::from_claim_items(text.split(' '))
+    }
+
+    /// The same for a claim that lists its scopes in an array.
+    pub(crate) fn from_claim_items<'a>(items: impl IntoIterator<Item = &'a str>) -> Self {
+        items
+            .into_iter()
+            .filter(|item| ScopeToken::is_valid(item))
+            .map(|item| ScopeToken(item.into()))
+            .collect()
+    }
+
+    /// Whether the very scope is in the set. No hierarchy, no wildcard, no folding of case.
+    #[must_use]
+    pub fn contains(&self, scope: &str) -> bool {
+        self.tokens.iter().any(|token| token.as_str() == scope)
+    }
+
+    /// Adds a scope at the end unless it is there.
+    pub fn insert(&mut self, scope: ScopeToken) {
+        if !self.tokens.contains(&scope) {
+            self.tokens.push(scope);
+        }
+    }
+
+    /// The scopes in the order in which they were added.
+    pub fn iter(&self) -> std::slice::Iter<'_, ScopeToken> {
+        self.tokens.iter()
+    }
+
+    /// How many scopes there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, token) in self.tokens.iter().enumerate() {
+            if position > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(token.as_str())?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a setting: scopes separated by single spaces; anything that is no scope is an error.
+impl FromStr for Scope {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        if text.is_empty() {
+            return Ok(Self::EMPTY);
+        }
+        text.split(' ').map(ScopeToken::from_str).collect()
+    }
+}
+
+impl FromIterator<ScopeToken> for Scope {
+    fn from_iter<I: IntoIterator<Item = ScopeToken>>(tokens: I) -> Self {
+        let mut scope = Self::EMPTY;
+        scope.extend(tokens);
+        scope
+    }
+}
+
+impl Extend<ScopeToken> for Scope {
+    fn extend<I: IntoIterator<Item = ScopeToken>>(&mut self, tokens: I) {
+        for token in tokens {
+            self.insert(token);
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Scope {
+    type Item = &'a ScopeToken;
+    type IntoIter = std::slice::Iter<'a, ScopeToken>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_is_split_at_single_spaces_only() {
+        let held = Scope::from_claim("mcp:tools\tadmin:write read:data  x\u{a0}y read:data");
+        assert_eq!(held.to_string(), "read:data");
+        assert!(!held.contains("admin:write"));
+    }
+
+    #[test]
+    fn a_setting_is_strict() {
+        for wrong in ["a  b", " a", "a ", "a\tb", "\"a\"", "a\\b", "caf\u{e9}"] {
+            assert!(wrong.parse::<Scope>().is_err(), "{wrong:?}");
+        }
+        assert_eq!("".parse::<Scope>(), Ok(Scope::EMPTY));
+    }
+}
