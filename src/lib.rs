@@ -3,6 +3,7 @@
 mod audit;
 mod clock;
 mod error;
+mod hash;
 mod keys;
 mod mcp;
 mod oauth;
@@ -18,9 +19,10 @@ pub use self::{
     keys::{BoxKeyStore, KeyStore, KeyStoreFn, UpstreamKey, UpstreamKeyId, key_store_fn},
     mcp::{McpRequest, Message, MessageKind, Operation, ProtocolVersion, RequestId, Target},
     policy::{Access, Decision, Denial, DenialKind, Grant, Policy, PolicyFn, policy_fn},
-    rate::{BoxRateLimitStore, Quota, RateKey, RateLimitStore, Verdict},
+    rate::{BoxRateLimitStore, MemoryRateLimitStore, Quota, RateKey, RateLimitStore, Verdict},
     revocation::{
-        BoxRevocationStore, Revocation, RevocationStore, RevocationStoreFn, revocation_store_fn,
+        BoxRevocationStore, Revocation, RevocationStore, RevocationStoreFn,
+        revocation_store_fn,
     },
     secret::Secret,
     token::{Claims, Principal, Scope, ScopeToken, VerifiedToken},
