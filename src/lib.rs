@@ -21,7 +21,7 @@ pub use self::{
     policy::{Access, Decision, Denial, DenialKind, Grant, Policy, PolicyFn, policy_fn},
     rate::{BoxRateLimitStore, MemoryRateLimitStore, Quota, RateKey, RateLimitStore, Verdict},
     revocation::{
-        BoxRevocationStore, Revocation, RevocationStore, RevocationStoreFn,
+        BoxRevocationStore, MemoryRevocationStore, Revocation, RevocationStore, RevocationStoreFn,
         revocation_store_fn,
     },
     secret::Secret,
