@@ -19,7 +19,10 @@ pub use self::{
     clock::{Clock, SystemClock, UnixTime},
     error::{ConfigError, Reason, StoreError},
     keys::{BoxKeyStore, KeyStore, KeyStoreFn, UpstreamKey, UpstreamKeyId, key_store_fn},
-    mcp::{McpRequest, Message, MessageKind, Operation, ProtocolVersion, RequestId, Target},
+    mcp::{
+        McpRequest, Message, MessageError, MessageKind, Operation, ProtocolVersion, RequestId,
+        Target,
+    },
     oauth::{Challenge, ErrorCode, ResourceMetadata},
     policy::{Access, Decision, Denial, DenialKind, Grant, Policy, PolicyFn, policy_fn},
     rate::{BoxRateLimitStore, MemoryRateLimitStore, Quota, RateKey, RateLimitStore, Verdict},
