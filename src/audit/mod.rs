@@ -1,7 +1,7 @@
 //! What happened, once per request.
 
 mod event;
-mod json_lines;
+
 #[cfg(feature = "test-util")]
 mod recording;
 mod sink;
@@ -13,7 +13,7 @@ mod tracing_sink;
 pub use self::recording::RecordingSink;
 pub use self::{
     event::{AuditDecision, AuditEvent, AuditOperation, AuditRateLimit, AuditRevocation},
-    json_lines::JsonLinesSink,
+
     sink::{AuditSink, AuditSinkFn, audit_sink_fn},
     tracing_sink::TracingSink,
 };
