@@ -25,7 +25,10 @@ pub use self::{
     },
     clock::{Clock, SystemClock, UnixTime},
     error::{ConfigError, Reason, StoreError},
-    keys::{BoxKeyStore, KeyStore, KeyStoreFn, UpstreamKey, UpstreamKeyId, key_store_fn},
+    keys::{
+        BoxKeyStore, KeyMap, KeyRule, KeyScopePolicy, KeyStore, KeyStoreFn, UpstreamKey,
+        UpstreamKeyId, key_store_fn,
+    },
     mcp::{
         McpRequest, Message, MessageError, MessageKind, Operation, ProtocolVersion, RequestId,
         Target,
