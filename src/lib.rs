@@ -6,7 +6,7 @@ mod error;
 mod hash;
 mod json;
 mod keys;
-mod layers;
+pub mod layers;
 mod mcp;
 mod oauth;
 mod policy;
@@ -65,5 +65,5 @@ pub use self::{
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 pub use self::{
     layers::jwt_validate::JwtValidateLayer,
-    stack::{Auth, AuthBody, AuthStack},
+    stack::{Auth, AuthBody, AuthFuture, AuthStack},
 };

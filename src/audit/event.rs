@@ -376,6 +376,7 @@ fn some_millis<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 pub(super) mod tests {
     use super::*;
 
