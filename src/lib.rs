@@ -3,6 +3,7 @@
 mod audit;
 mod clock;
 mod error;
+mod json;
 mod keys;
 mod mcp;
 mod oauth;
