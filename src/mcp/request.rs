@@ -148,6 +148,12 @@ impl McpRequest {
         }
     }
 
+    /// Whether it carries messages: `GET` and `DELETE` carry none.
+    #[must_use]
+    pub(crate) fn is_message(&self) -> bool {
+        !self.0.body.is_empty()
+    }
+
     /// The bytes of a message's `params.arguments`, a JSON value.
     #[must_use]
     pub fn arguments(&self, message: &Message) -> Option<&[u8]> {

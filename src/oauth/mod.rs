@@ -1,1 +1,11 @@
 //! How we say no, and how clients find the authorization server.
+
+mod challenge;
+mod metadata;
+mod url;
+
+pub(crate) use self::{challenge::Challenger, url::is_secure_or_loopback};
+pub use self::{
+    challenge::{Challenge, ErrorCode},
+    metadata::ResourceMetadata,
+};

@@ -1,0 +1,94 @@
+//! What an URL in a setting must look like.
+
+use http::Uri;
+
+use crate::error::ConfigError;
+
+/// Reads an absolute `http` or `https` URL without user information, query and fragment.
+///
+/// # Errors
+///
+/// [`ConfigError`] that names `what` is wrong.
+pub(crate) fn parse(what: &str, text: &str) -> Result<Uri, ConfigError> {
+    let wrong = |why: &str| ConfigError::new(format!("{what} {text:?} {why}"));
+    let url: Uri = text
+        .parse()
+        .map_err(|_| wrong("is not an absolute http or https URL"))?;
+    let is_http = matches!(url.scheme_str(), Some("http" | "https"));
+    let authority = url.authority().map_or("", http::uri::Authority::as_str);
+    if !is_http || authority.is_empty() || url.host().unwrap_or("").is_empty() {
+        return Err(wrong("is not an absolute http or https URL"));
+    }
+    if authority.contains('@') {
+        return Err(wrong("holds user information"));
+    }
+    // `Uri` drops a fragment without a word.
+    if text.contains('#') || url.query().is_some() {
+        return Err(wrong("has a query or a fragment"));
+    }
+    if text.bytes().any(|byte| matches!(byte, b'"' | b'\\')) {
+        return Err(wrong("holds a quote or a backslash"));
+    }
+    Ok(url)
+}
+
+/// Whether nobody between can read along: `https`, or `http` to this very machine.
+pub(crate) fn is_secure_or_loopback(url: &Uri) -> bool {
+    match url.scheme_str() {
+        Some("https") => true,
+        Some("http") => is_loopback(url.host().unwrap_or("")),
+        _ => false,
+    }
+}
+
+/// Whether the host of an URL is this very machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_absolute_urls_pass() {
+        for wrong in [
+            "",
+            "mcp",
+            "/mcp",
+            "ftp://h/mcp",
+            "https://",
+            "https://u@h/mcp",
+            "https://h/mcp?x=1",
+            "https://h/mcp#f",
+            "https://h/m\"cp",
+        ] {
+            assert!(parse("the resource", wrong).is_err(), "{wrong:?}");
+        }
+        assert!(parse("the resource", "https://h:8443/mcp").is_ok());
+    }
+
+    #[test]
+    fn loopback_is_this_machine_only() {
+        for (url, expected) in [
+            ("https://idp.example", true),
+            ("http://127.0.0.1:9", true),
+            ("http://127.9.9.9", true),
+            ("http://[::1]:9/x", true),
+            ("http://LOCALHOST", true),
+            ("http://localhost.evil.example", false),
+            ("http://10.0.0.1", false),
+        ] {
+            assert_eq!(
+                is_secure_or_loopback(&parse("x", url).unwrap()),
+                expected,
+                "{url}"
+            );
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What the rooms inside found out, for the audit log outside of them.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    mcp::McpRequest,
+    token::{Scope, VerifiedToken},
+};
+
+/// Slots that the layers inside fill, each at most once, for the one outside that writes the audit
+/// event.
+///
+/// [`AuditLogLayer`](crate::AuditLogLayer) puts it into the request's extensions. A layer of yours
+/// that verifies tokens by itself tells it whom it found.
+#[derive(Clone, Debug, Default)]
+pub struct AuthTrail(Arc<Slots>);
+
+#[derive(Debug, Default)]
+struct Slots {
+    action: OnceLock<&'static str>,
+    token: OnceLock<VerifiedToken>,
+    request: OnceLock<McpRequest>,
+    required: OnceLock<Scope>,
+    key_name: OnceLock<Arc<str>>,
+    revocation: OnceLock<&'static str>,
+    rate_limit: OnceLock<&'static str>,
+    upstream_called: OnceLock<Instant>,
+    upstream_took: OnceLock<Duration>,
+}
+
+/// Fills a slot. The first word counts.
+macro_rules! slots {
+    ($($(#[$doc:meta])* $set:ident $get:ident: $type:ty;)*) => {
+        impl AuthTrail {
+            $(
+                $(#[$doc])*
+                pub(crate) fn $set(&self, value: $type) {
+                    // Whoever comes second knows nothing better.
+                    let _ = self.0.$get.set(value);
+                }
+
+                pub(crate) fn $get(&self) -> Option<&$type> {
+                    self.0.$get.get()
+                }
+            )*
+        }
+    };
+}
+
+slots! {
+    /// What was asked, where it is no MCP message: `metadata`, `preflight`.
+    set_action action: &'static str;
+    /// What was asked.
+    set_request request: McpRequest;
+    /// The scopes that the operation needs.
+    set_required required: Scope;
+    /// The name of the key that was injected.
+    set_key_name key_name: Arc<str>;
+    /// `active`, `revoked` or `unchecked`.
+    set_revocation revocation: &'static str;
+    /// `ok`, `limited` or `local`.
+    set_rate_limit rate_limit: &'static str;
+}
+
+impl AuthTrail {
+    /// Notes who is calling.
+    pub fn set_token(&self, token: &VerifiedToken) {
+        let _ = self.0.token.set(token.clone());
+    }
+
+    pub(crate) fn token(&self) -> Option<&VerifiedToken> {
+        self.0.token.get()
+    }
+
+    /// The service behind is called now.
+    pub(crate) fn upstream_called(&self) {
+        let _ = self.0.upstream_called.set(Instant::now());
+    }
+
+    /// The service behind has answered.
+    pub(crate) fn upstream_answered(&self) {
+        if let Some(called) = self.0.upstream_called.get() {
+            let _ = self.0.upstream_took.set(called.elapsed());
+        }
+    }
+
+    pub(crate) fn upstream_took(&self) -> Option<Duration> {
+        self.0.upstream_took.get().copied()
+    }
+}
