@@ -38,4 +38,4 @@ pub use self::{
 };
 
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
-pub use self::keys::{Algorithm, VerificationKey, VerificationKeyId};
+pub use self::keys::{Algorithm, StaticJwks, VerificationKey, VerificationKeyId};

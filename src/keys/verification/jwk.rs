@@ -9,7 +9,7 @@ use super::{Algorithm, Material, backend};
 use crate::json::{self, Value};
 
 /// The longest `kid`, in bytes.
-pub(crate) const MAX_KID_LENGTH: usize = 512;
+const MAX_KID_LENGTH: usize = 512;
 
 /// What a key says of itself, all of it in agreement.
 pub(super) struct Parsed {

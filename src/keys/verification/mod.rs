@@ -22,7 +22,7 @@ pub use self::algorithm::Algorithm;
 use self::aws_lc as backend;
 #[cfg(not(feature = "aws-lc-rs"))]
 use self::rust_crypto as backend;
-pub(crate) use self::{jwk::MAX_KID_LENGTH, set::KeySet};
+pub(crate) use self::set::KeySet;
 use self::{jwk::Parsed, material::Material};
 use crate::{clock::UnixTime, error::ConfigError};
 
@@ -76,8 +76,8 @@ impl VerificationKeyId {
 /// let key = VerificationKey::from_jwk(
 ///     br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
 /// )?;
-/// assert!(key.may_verify(Algorithm::EdDSA));
-/// assert!(!key.may_verify(Algorithm::ES256));
+/// assert!(key.allows(Algorithm::EdDSA));
+/// assert!(!key.allows(Algorithm::ES256));
 /// # Ok::<(), mcp_auth::ConfigError>(())
 /// ```
 #[derive(Clone)]
@@ -142,15 +142,15 @@ impl VerificationKey {
         })))
     }
 
-    /// The key's `kid`.
+    /// The key's `kid`, its name among the keys of an issuer.
     #[must_use]
-    pub fn kid(&self) -> Option<&Arc<str>> {
-        self.0.kid.as_ref()
+    pub fn kid(&self) -> Option<&str> {
+        self.0.kid.as_deref()
     }
 
     /// Whether the key may verify signatures of this algorithm.
     #[must_use]
-    pub fn may_verify(&self, algorithm: Algorithm) -> bool {
+    pub fn allows(&self, algorithm: Algorithm) -> bool {
         self.verifier(algorithm).is_some()
     }
 
@@ -173,7 +173,7 @@ impl VerificationKey {
 
     /// Whether `signature` is one over `message`; false for an algorithm that the key may not
     /// verify.
-    pub(crate) fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+    pub(crate) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         signature.len() == self.0.material.signature_length()
             && self
                 .verifier(algorithm)

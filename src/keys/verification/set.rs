@@ -1,7 +1,5 @@
 //! A JWK Set, and which of its keys is meant.
 
-use std::{collections::HashMap, sync::Arc};
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -62,24 +60,16 @@ impl KeySet {
                 usable.push(key);
             }
         }
-        let mut first = HashMap::<Arc<str>, (VerificationKey, bool)>::new();
-        for key in &usable {
-            if let Some(kid) = key.kid() {
-                let (other, is_ambiguous) = first
-                    .entry(Arc::clone(kid))
-                    .or_insert_with(|| (key.clone(), false));
-                *is_ambiguous |= !other.has_same_material(key);
-            }
-        }
+        let all = usable.clone();
         usable.retain(|key| {
-            let is_ambiguous = key
-                .kid()
-                .and_then(|kid| first.get(kid))
-                .is_some_and(|(_, is_ambiguous)| *is_ambiguous);
-            if is_ambiguous {
+            let has_twin = key.kid().is_some()
+                && all
+                    .iter()
+                    .any(|other| other.kid() == key.kid() && !other.has_same_material(key));
+            if has_twin {
                 tracing::warn!("two keys of the JWK Set share a kid: neither is used");
             }
-            !is_ambiguous
+            !has_twin
         });
         if usable.is_empty() {
             return Err(ConfigError::new("no key of the JWK Set can be used"));
@@ -89,9 +79,9 @@ impl KeySet {
 
     /// The key named `kid` that may verify `algorithm`; without a `kid` the only one that may.
     pub(crate) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&VerificationKey> {
-        let mut fitting = self.keys.iter().filter(|key| key.may_verify(algorithm));
+        let mut fitting = self.keys.iter().filter(|key| key.allows(algorithm));
         match kid {
-            Some(kid) => fitting.find(|key| key.kid().is_some_and(|own| **own == *kid)),
+            Some(kid) => fitting.find(|key| key.kid() == Some(kid)),
             None => fitting.next().filter(|_| fitting.next().is_none()),
         }
     }
