@@ -1,9 +1,13 @@
 //! The keys that verify a token's signature.
 
 mod algorithm;
+#[cfg(feature = "aws-lc-rs")]
+mod aws_lc;
 mod jwk;
+mod material;
+#[cfg(all(feature = "rust-crypto", any(test, not(feature = "aws-lc-rs"))))]
+mod rust_crypto;
 mod set;
-mod signature;
 
 use std::{
     fmt,
@@ -14,8 +18,12 @@ use std::{
 };
 
 pub use self::algorithm::Algorithm;
+#[cfg(feature = "aws-lc-rs")]
+use self::aws_lc as backend;
+#[cfg(not(feature = "aws-lc-rs"))]
+use self::rust_crypto as backend;
 pub(crate) use self::set::KeySet;
-use self::{jwk::Material, signature::Verifier};
+use self::{jwk::Parsed, material::Material};
 use crate::{clock::UnixTime, error::ConfigError};
 
 /// Which key is asked for. Cheap to clone.
@@ -57,37 +65,75 @@ impl VerificationKeyId {
 }
 
 /// A public key that verifies signatures, parsed once. Cheap to clone.
+///
+/// The key decides which algorithms it verifies: its `kty`, `crv`, `alg`, `use` and `key_ops` must
+/// all agree. RSA keys have 2048 to 8192 bits (with the feature `rust-crypto` alone, at most 4096),
+/// the curves are P-256, P-384 and Ed25519.
+///
+/// ```
+/// use mcp_auth::{Algorithm, VerificationKey};
+///
+/// let key = VerificationKey::from_jwk(
+///     br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+/// )?;
+/// assert!(key.allows(Algorithm::EdDSA));
+/// assert!(!key.allows(Algorithm::ES256));
+/// # Ok::<(), mcp_auth::ConfigError>(())
+/// ```
 #[derive(Clone)]
 pub struct VerificationKey(Arc<Key>);
 
 struct Key {
-    kid: Option<Box<str>>,
+    kid: Option<Arc<str>>,
     material: Material,
-    /// One parsed key for each algorithm that the key may verify.
-    verifiers: Vec<(Algorithm, Verifier)>,
-    /// Nanoseconds since the epoch.
+    verifiers: Vec<(Algorithm, backend::Verifier)>,
     in_force_until: AtomicU64,
 }
 
 impl VerificationKey {
-    /// Reads one JWK (RFC 7517): RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519, whose `use`,
-    /// `key_ops` and `alg`, where present, say that it verifies signatures.
+    /// Reads one JWK (RFC 7517): a public key, and nothing private.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] where the key is not one that may verify signatures here.
+    /// [`ConfigError`] where the key is not one that may verify signatures here. The message
+    /// repeats nothing of the key.
     pub fn from_jwk(json: &[u8]) -> Result<Self, ConfigError> {
-        let jwk = serde_json::from_slice(json)
-            .map_err(|_| ConfigError::new("the key is not a JWK (RFC 7517)"))?;
-        Self::from_value(jwk).map_err(ConfigError::new)
+        Parsed::from_jwk(json)
+            .and_then(Self::new)
+            .map_err(ConfigError::new)
     }
 
-    pub(super) fn from_value(jwk: serde_json::Value) -> Result<Self, &'static str> {
-        let (kid, material, algorithms) = jwk::read(jwk)?;
+    /// Reads one PEM block, `PUBLIC KEY` or `RSA PUBLIC KEY`: a key without a `kid`, for one
+    /// algorithm.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] where it is no such block, or the key is not one for this algorithm.
+    pub fn from_pem(pem: &[u8], algorithm: Algorithm) -> Result<Self, ConfigError> {
+        Self::from_named_pem(pem, None, algorithm)
+    }
+
+    pub(crate) fn from_named_pem(
+        pem: &[u8],
+        kid: Option<Arc<str>>,
+        algorithm: Algorithm,
+    ) -> Result<Self, ConfigError> {
+        Parsed::from_pem(pem, kid, algorithm)
+            .and_then(Self::new)
+            .map_err(ConfigError::new)
+    }
+
+    fn new(parsed: Parsed) -> Result<Self, &'static str> {
+        let Parsed {
+            kid,
+            material,
+            algorithms,
+        } = parsed;
         let verifiers = algorithms
             .into_iter()
-            .map(|algorithm| Ok((algorithm, Verifier::new(algorithm, &material)?)))
-            .collect::<Result<_, &'static str>>()?;
+            .map(|algorithm| Some((algorithm, backend::Verifier::new(&material, algorithm)?)))
+            .collect::<Option<_>>()
+            .ok_or("the numbers of the key make no key")?;
         Ok(Self(Arc::new(Key {
             kid,
             material,
@@ -96,51 +142,77 @@ impl VerificationKey {
         })))
     }
 
-    /// The name of the key.
+    /// The key's `kid`, its name among the keys of an issuer.
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
         self.0.kid.as_deref()
     }
 
-    /// Whether the key may verify signatures of `algorithm`.
+    /// Whether the key may verify signatures of this algorithm.
     #[must_use]
     pub fn allows(&self, algorithm: Algorithm) -> bool {
-        self.0.verifiers.iter().any(|(own, _)| *own == algorithm)
-    }
-
-    /// Whether `signature` over `message` is the key's own, by an algorithm that it allows.
-    pub(crate) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
-        self.0
-            .verifiers
-            .iter()
-            .find(|(own, _)| *own == algorithm)
-            .is_some_and(|(_, verifier)| verifier.verifies(message, signature))
-    }
-
-    fn is_same_key(&self, other: &Self) -> bool {
-        self.0.kid == other.0.kid && self.0.material == other.0.material
+        self.verifier(algorithm).is_some()
     }
 
     /// The key is in force until this instant, unless a later call says otherwise. A new key is in
     /// force for ever. Shared by all clones: tokens that were verified with the key and are cached
     /// are verified anew after it.
     pub fn set_in_force_until(&self, until: UnixTime) {
+        // The one value stands for itself: nothing else is published with it.
         self.0
             .in_force_until
-            .store(until.as_nanos(), Ordering::Release);
+            .store(until.as_nanos(), Ordering::Relaxed);
     }
 
-    /// Whether the key is in force.
+    /// Whether the key is in force: `now` is before the instant, or no end was set.
     #[must_use]
     pub fn is_in_force(&self, now: UnixTime) -> bool {
-        now.as_nanos() < self.0.in_force_until.load(Ordering::Acquire)
+        let until = self.0.in_force_until.load(Ordering::Relaxed);
+        until == u64::MAX || now.as_nanos() < until
+    }
+
+    /// Whether `signature` is one over `message`; false for an algorithm that the key may not
+    /// verify.
+    pub(crate) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+        signature.len() == self.0.material.signature_length()
+            && self
+                .verifier(algorithm)
+                .is_some_and(|verifier| verifier.verify(message, signature))
+    }
+
+    fn verifier(&self, algorithm: Algorithm) -> Option<&backend::Verifier> {
+        self.algorithms_and_verifiers()
+            .find_map(|(own, verifier)| (own == algorithm).then_some(verifier))
+    }
+
+    fn algorithms_and_verifiers(&self) -> impl Iterator<Item = (Algorithm, &backend::Verifier)> {
+        self.0.verifiers.iter().map(|(alg, ready)| (*alg, ready))
+    }
+
+    fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        self.algorithms_and_verifiers().map(|(alg, _)| alg)
+    }
+
+    /// Whether both are the same public key, under whatever name.
+    fn has_same_material(&self, other: &Self) -> bool {
+        self.0.material == other.0.material
+    }
+
+    /// Whether both are the same key with the same name for the same algorithms.
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+            || self.0.kid == other.0.kid
+                && self.has_same_material(other)
+                && self.algorithms().eq(other.algorithms())
     }
 }
 
+/// Shows the `kid` and the algorithms.
 impl fmt::Debug for VerificationKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerificationKey")
             .field("kid", &self.0.kid)
+            .field("algorithms", &self.algorithms().collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }
