@@ -19,7 +19,13 @@ mod stack;
 mod token;
 mod trail;
 
+#[cfg(feature = "test-util")]
+pub use self::audit::RecordingSink;
 pub use self::{
+    audit::{
+        AuditDecision, AuditEvent, AuditOperation, AuditRateLimit, AuditRevocation, AuditSink,
+        AuditSinkFn, JsonLinesSink, TracingSink, audit_sink_fn,
+    },
     clock::{Clock, SystemClock, UnixTime},
     error::{ConfigError, Reason, StoreError},
     keys::{BoxKeyStore, KeyStore, KeyStoreFn, UpstreamKey, UpstreamKeyId, key_store_fn},
