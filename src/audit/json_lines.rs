@@ -295,7 +295,7 @@ impl<W: Write> Lines<W> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use std::{
         sync::mpsc::{Receiver, Sender, channel},
