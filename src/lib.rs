@@ -93,7 +93,10 @@ pub use self::{
         Target,
     },
     oauth::{Challenge, ErrorCode, ResourceMetadata},
-    policy::{Access, Decision, Denial, DenialKind, Grant, Policy, PolicyFn, policy_fn},
+    policy::{
+        Access, Decision, Denial, DenialKind, Explanation, Grant, Policy, PolicyFn, Requirement,
+        ScopeHierarchy, ScopePolicy, policy_fn,
+    },
     rate::{BoxRateLimitStore, MemoryRateLimitStore, Quota, RateKey, RateLimitStore, Verdict},
     reject::{JsonReject, Reject, RejectBody, RejectFn, Rejection, reject_fn},
     revocation::{
