@@ -4,7 +4,7 @@
 //! [`AuthStack`] is all of it in the one right order:
 //!
 //! ```
-//! use mcp_auth::{AuthStack, Decision, JwtValidator, ResourceMetadata, StaticJwks, policy_fn};
+//! use mcp_auth::{AuthStack, JwtValidator, ResourceMetadata, ScopePolicy, StaticJwks};
 //!
 //! # let jwks = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 //! let (issuer, resource) = ("https://idp.example.com", "https://mcp.example.com/mcp");
@@ -12,10 +12,9 @@
 //!     JwtValidator::new(issuer, resource)?,
 //!     StaticJwks::from_json(issuer, jwks)?,
 //!     ResourceMetadata::new(resource, [issuer])?,
-//!     policy_fn(|access| match access.operation.method() {
-//!         "tools/call" if !access.token.scope().contains("read:data") => Decision::forbid(),
-//!         _ => Decision::allow(),
-//!     }),
+//!     ScopePolicy::from_json(
+//!         r#"{"base": ["read:data"], "tools": {"get_*": [], "put_*": ["write:data"]}}"#,
+//!     )?,
 //! );
 //! // `Router::new().route_service("/mcp", service).layer(auth)`
 //! # let _ = auth;
