@@ -77,7 +77,10 @@ pub use self::{
     },
     clock::{Clock, SystemClock, UnixTime},
     error::{ConfigError, Reason, StoreError},
-    keys::{BoxKeyStore, KeyStore, KeyStoreFn, UpstreamKey, UpstreamKeyId, key_store_fn},
+    keys::{
+        BoxKeyStore, KeyMap, KeyRule, KeyScopePolicy, KeyStore, KeyStoreFn, UpstreamKey,
+        UpstreamKeyId, key_store_fn,
+    },
     layers::{
         audit_log::AuditLogLayer,
         key_map::{KeyHeader, KeyMapLayer},
