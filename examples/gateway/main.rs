@@ -1,0 +1,88 @@
+//! A streaming reverse proxy that puts OAuth 2.1 authentication in front of any MCP server.
+//!
+//! Without arguments it is a demonstration: `cargo run --example gateway`. `--help` tells the rest.
+
+mod args;
+mod demo;
+mod ending;
+mod headers;
+mod notes;
+mod proxy;
+mod serve;
+mod setup;
+mod upstream;
+
+use std::{
+    env,
+    io::{self, IsTerminal},
+    process::ExitCode,
+    time::Duration,
+};
+
+use args::{Args, Fault, Refusal};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
+
+/// How long the audit log may take to be written at the end.
+const FLUSH: Duration = Duration::from_secs(2);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    log_to_stderr();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Refusal::Help(text)) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(Refusal::Fault(fault)) => {
+            eprintln!("{fault}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run() -> Result<(), Refusal> {
+    let stop = serve::signalled().map_err(|error| Fault::new("signals", error))?;
+    let is_bare = env::args_os().len() <= 1 && !env::vars_os().any(|(name, _)| is_ours(&name));
+    // The demonstration's issuer lives as long as the demonstration.
+    let (gateway, _issuer) = if is_bare {
+        let (gateway, issuer) = demo::open().await?;
+        (gateway, Some(issuer))
+    } else {
+        let args = Args::read(env::args_os(), env::var_os(args::KEY_MAP).is_some())?;
+        (setup::open(args).await?, None)
+    };
+    if let Ok(addr) = gateway.listener.local_addr() {
+        setup::notice(&format!("listening on http://{addr}"));
+    }
+    serve::serve(gateway.listener, gateway.service, stop).await;
+    if let Some(audit) = gateway.audit {
+        let flushed = tokio::task::spawn_blocking(move || audit.flush(FLUSH)).await;
+        if !flushed.unwrap_or(false) {
+            setup::notice("the audit log could not be written to its end");
+        }
+    }
+    Ok(())
+}
+
+fn is_ours(name: &std::ffi::OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b"MCP_PROXY_")
+}
+
+fn log_to_stderr() {
+    let filter = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("mcp_auth", LevelFilter::INFO);
+    let lines = fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(filter)
+        .init();
+}
