@@ -254,16 +254,6 @@ where
     BoxCloneSyncService::new(service)
 }
 
-fn jwks(issuers: &[String], jwks_uri: Option<&str>) -> Result<Jwks, Fault> {
-    let uri = jwks_uri.map_or_else(|| format!("{}/jwks.json", issuers[0]), str::to_owned);
-    let body = std::process::Command::new("curl")
-        .args(["-s", &uri])
-        .output()
-        .unwrap()
-        .stdout;
-    Ok(Jwks::from_json(issuers[0].as_str(), &body).unwrap())
-}
-
 fn validator(issuers: &[String], audiences: &[String]) -> Result<JwtValidator, Fault> {
     let (issuer, more_issuers) = issuers
         .split_first()
