@@ -12,6 +12,9 @@ mod scope;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod validator;
 mod verified;
+#[cfg(all(test, any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod wycheproof;
 
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 pub(crate) use self::cache::TokenCache;

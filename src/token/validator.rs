@@ -185,20 +185,12 @@ impl JwtValidator {
         if token.len() > MAX_TOKEN {
             return Err(Reason::InvalidToken);
         }
-        let mut parts = token.split(|byte| *byte == b'.');
-        let (Some(header), Some(claims), Some(signature), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(Reason::InvalidToken);
-        };
-        let signed = header.len() + 1 + claims.len();
-        let header = Header::from_json(&decoded_text(header)?)?;
+        let segments = Segments::of(&token).ok_or(Reason::InvalidToken)?;
+        let header = Header::from_json(&segments.header()?)?;
         self.check_header(&header)?;
-        let claims = UnscopedClaims::from_json(&decoded_text(claims)?)?;
-        let signature = decoded(signature)?;
-        if signature.is_empty() {
-            return Err(Reason::InvalidToken);
-        }
+        let claims = UnscopedClaims::from_json(&segments.claims()?)?;
+        let signature = segments.signature()?;
+        let signed = segments.signed(&token).len();
         self.check_claims(claims.claims(), now)?;
         let issuer = Arc::clone(claims.claims().principal().issuer());
         Ok(UnverifiedToken {
@@ -251,15 +243,56 @@ impl JwtValidator {
     }
 }
 
-/// Base64url without padding, and with no bit that another text would share (RFC 7515 section 2).
-fn decoded(part: &[u8]) -> Result<Vec<u8>, Reason> {
-    URL_SAFE_NO_PAD
-        .decode(part)
-        .map_err(|_| Reason::InvalidToken)
+/// The three segments of the compact form (RFC 7515 section 7.1), not yet decoded.
+pub(super) struct Segments<'a> {
+    header: &'a [u8],
+    claims: &'a [u8],
+    signature: &'a [u8],
 }
 
-fn decoded_text(part: &[u8]) -> Result<String, Reason> {
-    String::from_utf8(decoded(part)?).map_err(|_| Reason::InvalidToken)
+impl<'a> Segments<'a> {
+    pub(super) fn of(token: &'a [u8]) -> Option<Self> {
+        let mut segments = token.split(|byte| *byte == b'.');
+        let (header, claims, signature) = (segments.next()?, segments.next()?, segments.next()?);
+        let is_whole = segments.next().is_none();
+        is_whole.then_some(Self {
+            header,
+            claims,
+            signature,
+        })
+    }
+
+    pub(super) fn header(&self) -> Result<String, Reason> {
+        decoded_text(self.header)
+    }
+
+    pub(super) fn claims(&self) -> Result<String, Reason> {
+        decoded_text(self.claims)
+    }
+
+    pub(super) fn signature(&self) -> Result<Vec<u8>, Reason> {
+        decoded(self.signature)
+    }
+
+    /// What the signature is over: the token up to its second dot.
+    pub(super) fn signed(&self, token: &'a [u8]) -> &'a [u8] {
+        let length = self.header.len() + 1 + self.claims.len();
+        token.get(..length).unwrap_or_default()
+    }
+}
+
+/// Base64url without padding, and with no bit that another text would share (RFC 7515 section 2).
+/// No segment is empty.
+fn decoded(segment: &[u8]) -> Result<Vec<u8>, Reason> {
+    URL_SAFE_NO_PAD
+        .decode(segment)
+        .ok()
+        .filter(|bytes| !bytes.is_empty())
+        .ok_or(Reason::InvalidToken)
+}
+
+fn decoded_text(segment: &[u8]) -> Result<String, Reason> {
+    String::from_utf8(decoded(segment)?).map_err(|_| Reason::InvalidToken)
 }
 
 /// A token of which all is good but the signature, which nobody checked: nothing that it says can
