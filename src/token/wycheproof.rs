@@ -48,7 +48,14 @@ fn check(jws: &str, keys: Option<&StaticJwks>) -> Result<(), Reason> {
     let key = keys
         .and_then(|keys| keys.key(&id).into_inner().unwrap())
         .ok_or(Reason::UnknownKey)?;
-    if key.verifies(header.algorithm, segments.signed(bytes), &signature) {
+    let (algorithm, message) = (header.algorithm, segments.signed(bytes));
+    let is_good = key.verifies(algorithm, message, &signature);
+    #[cfg(feature = "rust-crypto")]
+    assert_eq!(
+        key.verifies_in_pure_rust(algorithm, message, &signature),
+        is_good
+    );
+    if is_good {
         Ok(())
     } else {
         Err(Reason::BadSignature)
