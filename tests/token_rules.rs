@@ -1308,7 +1308,13 @@ fn two_issuers_may_use_one_kid() {
     let renamed = other_jwk.replace(r#""kid":"ed""#, r#""kid":"2""#);
     let both = jwks(&[ed25519_jwk("ed")]).and(jwks(&[renamed])).unwrap();
     assert!(judge(&validator, &both, good().as_bytes()).is_ok());
-    assert!(jwks(&[ed25519_jwk("ed")]).and(jwks(&[other_jwk])).is_err());
+    assert!(
+        jwks(&[ed25519_jwk("ed")])
+            .and(jwks(&[other_jwk.clone()]))
+            .is_err()
+    );
+    let two = jwks(&[ed25519_jwk("ed"), Signer::ec("P-256").jwk("")]);
+    assert!(two.and(jwks(&[other_jwk])).is_err());
 }
 
 #[test]

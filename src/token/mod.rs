@@ -10,6 +10,8 @@ mod header;
 mod principal;
 mod scope;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+mod segments;
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod validator;
 mod verified;
 #[cfg(all(test, any(feature = "aws-lc-rs", feature = "rust-crypto")))]

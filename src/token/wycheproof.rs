@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use serde_json::Value;
 
-use super::{header::Header, validator::Segments};
+use super::{header::Header, segments::Segments};
 use crate::{
     error::Reason,
     keys::{KeyStore, StaticJwks, VerificationKeyId},
