@@ -1310,7 +1310,7 @@ fn two_issuers_may_use_one_kid() {
     assert!(judge(&validator, &both, good().as_bytes()).is_ok());
     assert!(
         jwks(&[ed25519_jwk("ed")])
-            .and(jwks(&[other_jwk.clone()]))
+            .and(jwks(std::slice::from_ref(&other_jwk)))
             .is_err()
     );
     let two = jwks(&[ed25519_jwk("ed"), Signer::ec("P-256").jwk("")]);
