@@ -3,6 +3,8 @@
 //! Whenever both speak they agree, whatever the revision: routers and limiters in between may
 //! believe the header, and the server runs the body.
 
+use std::borrow::Cow;
+
 use crate::mcp::{
     Message, MessageError, MessageKind, ProtocolVersion,
     envelope::{Envelope, Params},
@@ -56,19 +58,19 @@ pub(super) fn agree(
     headers: &Decoded<'_>,
 ) -> Result<(), MessageError> {
     let method = message.operation.method();
-    if let Some(header) = headers.method {
-        if message.kind == MessageKind::Response || header != method {
-            return Err(MessageError::header_mismatch(
-                "The header Mcp-Method does not match the body",
-            ));
-        }
+    if let Some(header) = headers.method
+        && (message.kind == MessageKind::Response || header != method)
+    {
+        return Err(MessageError::header_mismatch(
+            "The header Mcp-Method does not match the body",
+        ));
     }
-    if let (Some(header), Some(params)) = (&headers.name, envelope.params.get()) {
-        if !may_be_named(method, params, header) {
-            return Err(MessageError::header_mismatch(
-                "The header Mcp-Name does not match the body",
-            ));
-        }
+    if let (Some(header), Some(params)) = (&headers.name, envelope.params.get())
+        && !may_be_named(method, params, header)
+    {
+        return Err(MessageError::header_mismatch(
+            "The header Mcp-Name does not match the body",
+        ));
     }
     Ok(())
 }
@@ -87,10 +89,7 @@ fn may_be_named(method: &str, params: &Params<'_>, header: &str) -> bool {
 }
 
 /// The member that `Mcp-Name` mirrors.
-fn source<'a, 'b>(
-    method: &str,
-    params: &'b Params<'a>,
-) -> Option<&'b Member<std::borrow::Cow<'a, str>>> {
+fn source<'a, 'b>(method: &str, params: &'b Params<'a>) -> Option<&'b Member<Cow<'a, str>>> {
     match method {
         "tools/call" | "prompts/get" => Some(&params.name),
         "resources/read" | "resources/subscribe" | "resources/unsubscribe" => Some(&params.uri),
