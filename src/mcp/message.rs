@@ -4,7 +4,7 @@ use std::{borrow::Cow, ops::Range};
 
 use crate::mcp::{
     Message, MessageError, MessageKind, Operation, RequestId, Target,
-    envelope::{ClientInfo, Envelope, Params},
+    envelope::{Envelope, Params},
     member::Member,
     methods,
 };
@@ -15,8 +15,8 @@ const MAX_METHOD: usize = 256;
 const MAX_NAME: usize = 8 * 1024;
 /// Longer than any `id`, as JSON text.
 const MAX_ID: usize = 256;
-/// As much as is kept of what a client says it is, in bytes.
-const MAX_CLAIM: usize = 128;
+/// As much as is kept of the name and of the version that a client claims, in bytes.
+const MAX_CLAIM: usize = 64;
 
 /// The message in an envelope; `text` is the body that the envelope was read from.
 pub(super) fn message(text: &str, envelope: &Envelope<'_>) -> Result<Message, MessageError> {
@@ -204,23 +204,28 @@ pub(super) fn client_claimed(envelope: &Envelope<'_>) -> Option<Box<str>> {
         Some(info) if is_initialize => info,
         _ => params.meta.get()?.client_info.get()?,
     };
-    let text = |member: &Member<Cow<'_, str>>| {
-        let text = member.get().map_or("", AsRef::as_ref);
-        let printable = text.chars().filter(|char| !char.is_control());
-        let mut kept = String::new();
-        for char in printable {
-            if kept.len() + char.len_utf8() > MAX_CLAIM / 2 {
-                break;
-            }
-            kept.push(char);
+    let mut claimed = String::new();
+    push_printable(&mut claimed, &info.name);
+    if claimed.is_empty() {
+        return None;
+    }
+    let name = claimed.len();
+    claimed.push('/');
+    push_printable(&mut claimed, &info.version);
+    if claimed.len() == name + 1 {
+        claimed.pop();
+    }
+    Some(claimed.into())
+}
+
+/// Adds [`MAX_CLAIM`] bytes at most, without control characters.
+fn push_printable(claimed: &mut String, text: &Member<Cow<'_, str>>) {
+    let end = claimed.len() + MAX_CLAIM;
+    let text = text.get().map_or("", AsRef::as_ref);
+    for char in text.chars().filter(|char| !char.is_control()) {
+        if claimed.len() + char.len_utf8() > end {
+            return;
         }
-        kept
-    };
-    let ClientInfo { name, version } = info;
-    let (name, version) = (text(name), text(version));
-    match (name.is_empty(), version.is_empty()) {
-        (true, _) => None,
-        (false, true) => Some(name.into()),
-        (false, false) => Some(format!("{name}/{version}").into()),
+        claimed.push(char);
     }
 }

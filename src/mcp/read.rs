@@ -446,6 +446,7 @@ mod tests {
         for (values, code) in [
             ([NEW, "-", "-"], -32600),
             (["2025-11-25", "tools/call", "-"], -32020),
+            (["2025-11-25", "response", "-"], -32020),
         ] {
             assert_eq!(read_with(values, answer).unwrap_err().code(), code);
         }
