@@ -16,6 +16,8 @@ mod revocation;
 mod secret;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod stack;
+#[cfg(feature = "test-util")]
+pub mod testing;
 mod token;
 mod trail;
 
@@ -42,6 +44,8 @@ pub use self::{
 
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 pub use self::keys::{Algorithm, StaticJwks, VerificationKey, VerificationKeyId};
+#[cfg(all(feature = "fetch", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+pub use self::keys::{Jwks, JwksFuture};
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 pub use self::token::{JwtValidator, TokenError, UnverifiedToken};
 

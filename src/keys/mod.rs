@@ -1,6 +1,8 @@
 //! Keys at both ends of the pipeline: those that verify a token's signature, and those that the
 //! service behind understands.
 
+#[cfg(all(feature = "fetch", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+mod jwks;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod static_jwks;
 mod store;
@@ -8,6 +10,8 @@ mod upstream;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod verification;
 
+#[cfg(all(feature = "fetch", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+pub use self::jwks::{Jwks, JwksFuture};
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 pub use self::{
     static_jwks::StaticJwks,
