@@ -1,7 +1,7 @@
 //! The whole store over a scripted fetch, with tokio's clock paused: what the tokens of a service
 //! would meet with.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{
     collections::HashMap,
