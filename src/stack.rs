@@ -16,6 +16,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
+    UnixTime,
     audit::AuditSink,
     clock::Clock,
     error::StoreError,
@@ -36,7 +37,6 @@ use crate::{
     reject::{Reject, RejectBody},
     revocation::{Revocation, RevocationStore},
     token::{JwtValidator, VerifiedToken},
-    UnixTime,
 };
 
 /// All layers in the one right order: what stands outside of what is not left to the user.
@@ -46,14 +46,15 @@ use crate::{
 /// [`VerifiedToken`](crate::VerifiedToken) in their extensions, never the token.
 ///
 /// ```
-/// use mcp_auth::{AuthStack, Jwks, JwtValidator, ResourceMetadata, ScopePolicy};
+/// use mcp_auth::{AuthStack, Decision, JwtValidator, ResourceMetadata, StaticJwks, policy_fn};
 ///
 /// let (issuer, resource) = ("https://idp.example.com", "https://mcp.example.com/mcp");
+/// # let jwks = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 /// let auth = AuthStack::new(
 ///     JwtValidator::new(issuer, resource)?,
-///     Jwks::discover(issuer)?,
+///     StaticJwks::from_json(issuer, jwks)?,
 ///     ResourceMetadata::new(resource, [issuer])?,
-///     ScopePolicy::from_json(r#"{"base": ["read:data"], "tools": {"get_*": []}}"#)?,
+///     policy_fn(|_| Decision::allow()),
 /// );
 /// # let _ = auth;
 /// # Ok::<(), mcp_auth::ConfigError>(())
@@ -136,11 +137,7 @@ impl<K, V, L, U> AuthStack<K, V, L, U> {
     }
 
     /// Swaps the caller's identity for a key of `store`, under `header`.
-    pub fn with_upstream_keys<U2>(
-        self,
-        store: U2,
-        header: KeyHeader,
-    ) -> AuthStack<K, V, L, U2> {
+    pub fn with_upstream_keys<U2>(self, store: U2, header: KeyHeader) -> AuthStack<K, V, L, U2> {
         self.with_upstream_keys_layer(KeyMapLayer::new(store).with_header(header))
     }
 
@@ -381,7 +378,7 @@ impl<B: RejectBody> RejectBody for AuthBody<B> {
 pub enum Off {}
 
 /// The answer of a store that cannot exist.
-pub type Never<T> = std::future::Ready<Result<T, StoreError>>;
+type Never<T> = std::future::Ready<Result<T, StoreError>>;
 
 impl RevocationStore for Off {
     type Future = Never<Revocation>;
@@ -394,13 +391,7 @@ impl RevocationStore for Off {
 impl RateLimitStore for Off {
     type Future = Never<Verdict>;
 
-    fn take(
-        &self,
-        _: &RateKey,
-        _: &Quota,
-        _: std::num::NonZeroU32,
-        _: UnixTime,
-    ) -> Self::Future {
+    fn take(&self, _: &RateKey, _: &Quota, _: std::num::NonZeroU32, _: UnixTime) -> Self::Future {
         match *self {}
     }
 }

@@ -1,0 +1,322 @@
+//! Whether a token is good: bytes, keys and the time in, a proof out.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
+
+use super::{claims::UnscopedClaims, header::Header};
+use crate::{
+    clock::UnixTime,
+    error::{ConfigError, Reason},
+    keys::{Algorithm, VerificationKey, VerificationKeyId},
+    oauth::{is_secure_or_loopback, parse_url},
+    token::{Claims, TokenError, VerifiedToken},
+};
+
+/// The longest token that is looked at, in bytes.
+const MAX_TOKEN: usize = 16 * 1024;
+/// How far clocks may differ, unless said otherwise, and at the most.
+const LEEWAY: Duration = Duration::from_secs(30);
+const MAX_LEEWAY: Duration = Duration::from_secs(300);
+
+/// The rules for access tokens (RFC 7519, RFC 9068 section 4, RFC 8725). Pure: it reads no clock
+/// and fetches nothing. Cheap to clone.
+///
+/// ```
+/// use mcp_auth::{JwtValidator, KeyStore, Reason, StaticJwks, UnixTime};
+///
+/// let issuer = "https://idp.example.com";
+/// let validator = JwtValidator::new(issuer, "https://mcp.example.com/mcp")?;
+/// let keys = StaticJwks::from_json(
+///     issuer,
+///     br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"2026",
+///         "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
+/// )?;
+/// let token = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCIsImtpZCI6IjIwMjYifQ.\
+///     eyJpc3MiOiJodHRwczovL2lkcC5leGFtcGxlLmNvbSIsInN1YiI6ImFsaWNlIiwiYXVkIjoiaHR0cHM6Ly9tY3AuZX\
+///     hhbXBsZS5jb20vbWNwIiwiZXhwIjoyMDAwMDAwMDAwLCJzY29wZSI6InJlYWQ6ZGF0YSJ9.\
+///     iwW8UrcTlja7fMUBdWjfSB35ed-cqnIYK3saGslYck3x4EXp62i-05eQQ-fhyuEaf6AkZAWYPJxdEApfTRVLAw";
+///
+/// let unverified = validator.inspect(token, UnixTime::from_secs(1_999_999_999))?;
+/// let key = keys.key(unverified.key_id()).into_inner()?.ok_or("no such key")?;
+/// let verified = unverified.verify(&key)?;
+/// assert_eq!(&**verified.principal().subject(), "alice");
+/// assert!(verified.scope().contains("read:data"));
+///
+/// let error = validator.inspect(token, UnixTime::from_secs(2_000_000_030)).unwrap_err();
+/// assert_eq!(error.reason(), Reason::Expired);
+/// assert_eq!(error.to_string(), "The access token expired");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct JwtValidator(Arc<Rules>);
+
+#[derive(Clone, Debug)]
+struct Rules {
+    issuers: Vec<Arc<str>>,
+    audiences: Vec<Box<str>>,
+    algorithms: Vec<Algorithm>,
+    leeway: Duration,
+    max_lifetime: Option<Duration>,
+    is_strict: bool,
+    scope_claim: Option<Box<str>>,
+}
+
+impl JwtValidator {
+    /// Accepts tokens of `issuer` for `audience`. For an audience that is a URL without a path the
+    /// form with a slash at its end is accepted too, because clients write it so.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] where the issuer is no `https` URL (`http` on this machine), or the audience
+    /// is empty.
+    pub fn new(issuer: &str, audience: &str) -> Result<Self, ConfigError> {
+        Self(Arc::new(Rules {
+            issuers: Vec::new(),
+            audiences: Vec::new(),
+            algorithms: Algorithm::ALL.to_vec(),
+            leeway: LEEWAY,
+            max_lifetime: None,
+            is_strict: false,
+            scope_claim: None,
+        }))
+        .with_issuer(issuer)?
+        .with_audience(audience)
+    }
+
+    fn set(mut self, change: impl FnOnce(&mut Rules)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    /// Accepts tokens of another issuer too.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] where it is no `https` URL (`http` on this machine), or holds a `|`.
+    pub fn with_issuer(self, issuer: &str) -> Result<Self, ConfigError> {
+        if !is_secure_or_loopback(&parse_url("the issuer", issuer)?) {
+            return Err(ConfigError::new(format!(
+                "the issuer {issuer:?} is neither https nor on this machine"
+            )));
+        }
+        if issuer.contains('|') {
+            return Err(ConfigError::new(format!("the issuer {issuer:?} holds a |")));
+        }
+        Ok(self.set(|rules| rules.issuers.push(issuer.into())))
+    }
+
+    /// Accepts tokens for another audience too.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] where it is empty.
+    pub fn with_audience(self, audience: &str) -> Result<Self, ConfigError> {
+        if audience.is_empty() {
+            return Err(ConfigError::new("the audience is empty"));
+        }
+        Ok(self.set(|rules| {
+            rules.audiences.push(audience.into());
+            rules.audiences.extend(with_other_slash(audience));
+        }))
+    }
+
+    /// Accepts these signature algorithms alone (default: [`Algorithm::ALL`]).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] where there is none.
+    pub fn with_algorithms(
+        self,
+        algorithms: impl IntoIterator<Item = Algorithm>,
+    ) -> Result<Self, ConfigError> {
+        let algorithms: Vec<_> = algorithms.into_iter().collect();
+        if algorithms.is_empty() {
+            return Err(ConfigError::new("no signature algorithm is accepted"));
+        }
+        Ok(self.set(|rules| rules.algorithms = algorithms))
+    }
+
+    /// Lets clocks differ by so much (default 30 s).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] above 300 s.
+    pub fn with_leeway(self, leeway: Duration) -> Result<Self, ConfigError> {
+        if leeway > MAX_LEEWAY {
+            return Err(ConfigError::new("the leeway is above 300 s"));
+        }
+        Ok(self.set(|rules| rules.leeway = leeway))
+    }
+
+    /// Refuses tokens that live longer, from `iat` to `exp`, or do not say since when they live.
+    pub fn with_max_lifetime(self, lifetime: Duration) -> Self {
+        self.set(|rules| rules.max_lifetime = Some(lifetime))
+    }
+
+    /// Refuses tokens whose `typ` is not `at+jwt` (RFC 9068 section 4).
+    pub fn with_strict_type(self) -> Self {
+        self.set(|rules| rules.is_strict = true)
+    }
+
+    /// Reads scopes from the claim at `path` too, such as `realm_access.roles`.
+    pub fn with_scope_claim(self, path: impl Into<Box<str>>) -> Self {
+        self.set(|rules| rules.scope_claim = Some(path.into()))
+    }
+
+    /// Checks all that can be checked without the key, so that junk costs no signature check: at
+    /// most 16 KiB of three canonical base64url segments, header and claims (RFC 7515, RFC 7519),
+    /// algorithm, kind, issuer, audience and times. `now` is the present instant.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError`] with the first thing that is wrong.
+    pub fn inspect(
+        &self,
+        token: impl Into<Bytes>,
+        now: UnixTime,
+    ) -> Result<UnverifiedToken, TokenError> {
+        self.read(token.into(), now).map_err(TokenError::new)
+    }
+
+    fn read(&self, token: Bytes, now: UnixTime) -> Result<UnverifiedToken, Reason> {
+        if token.len() > MAX_TOKEN {
+            return Err(Reason::InvalidToken);
+        }
+        let mut parts = token.split(|byte| *byte == b'.');
+        let (Some(header), Some(claims), Some(signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(Reason::InvalidToken);
+        };
+        let signed = header.len() + 1 + claims.len();
+        let header = Header::from_json(&decoded_text(header)?)?;
+        self.check_header(&header)?;
+        let claims = UnscopedClaims::from_json(&decoded_text(claims)?)?;
+        let signature = decoded(signature)?;
+        if signature.is_empty() {
+            return Err(Reason::InvalidToken);
+        }
+        self.check_claims(claims.claims(), now)?;
+        let issuer = Arc::clone(claims.claims().principal().issuer());
+        Ok(UnverifiedToken {
+            rules: Arc::clone(&self.0),
+            key_id: VerificationKeyId::new(issuer, header.kid, header.algorithm),
+            claims,
+            signature,
+            signed: token.slice(..signed),
+        })
+    }
+
+    fn check_header(&self, header: &Header) -> Result<(), Reason> {
+        if !self.0.algorithms.contains(&header.algorithm) {
+            return Err(Reason::InvalidToken);
+        }
+        if self.0.is_strict && !header.is_access_token {
+            return Err(Reason::WrongType);
+        }
+        Ok(())
+    }
+
+    fn check_claims(&self, claims: &Claims, now: UnixTime) -> Result<(), Reason> {
+        let rules = &*self.0;
+        if !rules.issuers.contains(claims.principal().issuer()) {
+            return Err(Reason::WrongIssuer);
+        }
+        let is_ours = |audience: &str| rules.audiences.iter().any(|own| **own == *audience);
+        if !claims.audience().any(is_ours) {
+            return Err(Reason::WrongAudience);
+        }
+        if now >= claims.expires_at().saturating_add(rules.leeway) {
+            return Err(Reason::Expired);
+        }
+        let latest = now.saturating_add(rules.leeway);
+        if claims.not_before().is_some_and(|nbf| nbf > latest)
+            || claims.issued_at().is_some_and(|iat| iat > latest)
+        {
+            return Err(Reason::NotYetValid);
+        }
+        match (rules.max_lifetime, claims.issued_at()) {
+            (None, _) => Ok(()),
+            (Some(most), Some(iat)) if claims.expires_at().saturating_since(iat) <= most => Ok(()),
+            (Some(_), _) => Err(Reason::InvalidToken),
+        }
+    }
+
+    /// The instant from which a verified token is refused.
+    pub(crate) fn refused_from(&self, token: &VerifiedToken) -> UnixTime {
+        token.expires_at().saturating_add(self.0.leeway)
+    }
+}
+
+/// Base64url without padding, and with no bit that another text would share (RFC 7515 section 2).
+fn decoded(part: &[u8]) -> Result<Vec<u8>, Reason> {
+    URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|_| Reason::InvalidToken)
+}
+
+fn decoded_text(part: &[u8]) -> Result<String, Reason> {
+    String::from_utf8(decoded(part)?).map_err(|_| Reason::InvalidToken)
+}
+
+/// A token of which all is good but the signature, which nobody checked: nothing that it says can
+/// be read.
+#[derive(Clone)]
+#[must_use]
+pub struct UnverifiedToken {
+    rules: Arc<Rules>,
+    key_id: VerificationKeyId,
+    claims: UnscopedClaims,
+    signature: Vec<u8>,
+    signed: Bytes,
+}
+
+impl UnverifiedToken {
+    /// Which key is needed.
+    #[must_use]
+    pub const fn key_id(&self) -> &VerificationKeyId {
+        &self.key_id
+    }
+
+    /// Checks the signature.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError`] with [`Reason::BadSignature`] where the key may not verify the token's
+    /// algorithm, or did not sign the token.
+    pub fn verify(&self, key: &VerificationKey) -> Result<VerifiedToken, TokenError> {
+        if !key.verifies(self.key_id.algorithm(), &self.signed, &self.signature) {
+            return Err(TokenError::new(Reason::BadSignature));
+        }
+        let claims = self.claims.scoped(self.rules.scope_claim.as_deref());
+        Ok(VerifiedToken::assertion(claims))
+    }
+}
+
+/// Shows which key is needed, and nothing that the token says.
+impl fmt::Debug for UnverifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnverifiedToken")
+            .field("key_id", &self.key_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// For a URL without a path the same with a slash at its end, or without: RFC 3986 section 6.2.3
+/// calls them equal, and issuers write both.
+fn with_other_slash(audience: &str) -> Option<Box<str>> {
+    let rest = ["https://", "http://"]
+        .iter()
+        .find_map(|scheme| audience.strip_prefix(scheme))?;
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    if authority.is_empty() || authority.contains(['/', '?', '#']) {
+        return None;
+    }
+    Some(match audience.strip_suffix('/') {
+        Some(bare) => bare.into(),
+        None => format!("{audience}/").into(),
+    })
+}
