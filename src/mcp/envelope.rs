@@ -12,7 +12,7 @@ const MAX_BATCH: usize = 100;
 
 /// What the body is.
 #[derive(Debug)]
-// One lives at a time, on the stack, and nearly always it is the large one.
+// It lives on the stack for one call; a box would cost every message an allocation.
 #[allow(clippy::large_enum_variant)]
 pub(super) enum Body<'a> {
     One(Slot<Envelope<'a>>),
