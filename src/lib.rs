@@ -3,6 +3,7 @@
 mod audit;
 mod clock;
 mod error;
+mod hash;
 mod keys;
 mod mcp;
 mod oauth;
@@ -18,13 +19,17 @@ pub use self::{
     clock::{Clock, SystemClock, UnixTime},
     error::{ConfigError, Reason, StoreError},
     keys::{BoxKeyStore, KeyStore, KeyStoreFn, UpstreamKey, UpstreamKeyId, key_store_fn},
-    mcp::{McpRequest, Message, MessageKind, Operation, ProtocolVersion, RequestId, Target},
+    mcp::{
+        McpRequest, Message, MessageError, MessageKind, Operation, ProtocolVersion, RequestId,
+        Target,
+    },
     oauth::{Challenge, ErrorCode, ResourceMetadata},
     policy::{Access, Decision, Denial, DenialKind, Grant, Policy, PolicyFn, policy_fn},
-    rate::{BoxRateLimitStore, Quota, RateKey, RateLimitStore, Verdict},
+    rate::{BoxRateLimitStore, MemoryRateLimitStore, Quota, RateKey, RateLimitStore, Verdict},
     reject::{JsonReject, Reject, RejectBody, RejectFn, Rejection, reject_fn},
     revocation::{
-        BoxRevocationStore, Revocation, RevocationStore, RevocationStoreFn, revocation_store_fn,
+        BoxRevocationStore, MemoryRevocationStore, Revocation, RevocationStore, RevocationStoreFn,
+        revocation_store_fn,
     },
     secret::Secret,
     token::{Claims, Principal, Scope, ScopeToken, VerifiedToken},

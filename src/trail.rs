@@ -25,7 +25,6 @@ struct Slots {
     request: OnceLock<McpRequest>,
     required: OnceLock<Scope>,
     key_name: OnceLock<Arc<str>>,
-    session: OnceLock<Arc<str>>,
     revocation: OnceLock<&'static str>,
     rate_limit: OnceLock<&'static str>,
     upstream_called: OnceLock<Instant>,
@@ -60,8 +59,6 @@ slots! {
     set_required required: Scope;
     /// The name of the key that was injected.
     set_key_name key_name: Arc<str>;
-    /// The session that the request names.
-    set_session session: Arc<str>;
     /// `active`, `revoked` or `unchecked`.
     set_revocation revocation: &'static str;
     /// `ok`, `limited` or `local`.

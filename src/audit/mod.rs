@@ -1,1 +1,20 @@
 //! What happened, once per request.
+
+mod event;
+
+#[cfg(feature = "test-util")]
+mod recording;
+mod sink;
+mod text;
+mod timestamp;
+mod tracing_sink;
+
+#[cfg(feature = "test-util")]
+pub use self::recording::RecordingSink;
+pub use self::{
+    event::{AuditDecision, AuditEvent, AuditOperation, AuditRateLimit, AuditRevocation},
+
+    sink::{AuditSink, AuditSinkFn, audit_sink_fn},
+    tracing_sink::TracingSink,
+};
+pub(crate) use self::text::Text;

@@ -40,7 +40,14 @@ impl Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
     method: Cow<'static, str>,
-    targets: Vec<Target>,
+    targets: Targets,
+}
+
+/// Nearly every operation names one thing, which needs no list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Targets {
+    AtMostOne(Option<Target>),
+    Several(Vec<Target>),
 }
 
 impl Operation {
@@ -49,9 +56,17 @@ impl Operation {
         method: impl Into<Cow<'static, str>>,
         targets: impl IntoIterator<Item = Target>,
     ) -> Self {
+        let mut targets = targets.into_iter();
+        let first = targets.next();
+        let targets = match targets.next() {
+            None => Targets::AtMostOne(first),
+            Some(second) => {
+                Targets::Several(first.into_iter().chain([second]).chain(targets).collect())
+            }
+        };
         Self {
             method: method.into(),
-            targets: targets.into_iter().collect(),
+            targets,
         }
     }
 
@@ -80,20 +95,23 @@ impl Operation {
     /// What it is about, where it names one thing or several (the first of them).
     #[must_use]
     pub fn target(&self) -> Option<&Target> {
-        self.targets.first()
+        self.targets().first()
     }
 
     /// All that it names: several only for `subscriptions/listen`.
     #[must_use]
     pub fn targets(&self) -> &[Target] {
-        &self.targets
+        match &self.targets {
+            Targets::AtMostOne(target) => target.as_slice(),
+            Targets::Several(targets) => targets,
+        }
     }
 }
 
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.method)?;
-        self.targets
+        self.targets()
             .iter()
             .try_for_each(|target| write!(f, " {}", target.name()))
     }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::mcp::methods;
+
 /// A revision of MCP, in the order in which they were published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -36,6 +38,20 @@ impl ProtocolVersion {
     #[must_use]
     pub fn is_stateless(self) -> bool {
         self >= Self::V2026_07_28
+    }
+
+    /// Whether a client of this revision may send this method: its requests and notifications by
+    /// the schema of the revision, and in 2026-07-28 those of the tasks extension.
+    ///
+    /// ```
+    /// use mcp_auth::ProtocolVersion;
+    ///
+    /// assert!(ProtocolVersion::V2025_11_25.defines("logging/setLevel"));
+    /// assert!(!ProtocolVersion::V2026_07_28.defines("logging/setLevel"));
+    /// ```
+    #[must_use]
+    pub fn defines(self, method: &str) -> bool {
+        methods::defines(self, method)
     }
 }
 

@@ -68,6 +68,14 @@ pub struct Grant {
 }
 
 impl Grant {
+    pub(crate) const fn new(scope: Scope) -> Self {
+        Self { scope }
+    }
+
+    pub(crate) fn into_scope(self) -> Scope {
+        self.scope
+    }
+
     /// The scopes that the operation needed: an upstream key must serve all of them.
     #[must_use]
     pub const fn scope(&self) -> &Scope {
@@ -95,6 +103,10 @@ pub struct Denial {
 }
 
 impl Denial {
+    pub(crate) fn into_required(self) -> Scope {
+        self.required
+    }
+
     /// Which kind of no it is.
     #[must_use]
     pub const fn kind(&self) -> DenialKind {

@@ -1,11 +1,14 @@
 //! How often they may: quotas, the algorithm, and where the counts live.
 
+mod gcra;
 mod key;
+mod memory;
 mod quota;
 mod store;
 
 pub use self::{
     key::RateKey,
+    memory::MemoryRateLimitStore,
     quota::Quota,
     store::{BoxRateLimitStore, RateLimitStore, Verdict},
 };

@@ -10,7 +10,9 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// `burst` at once, and one more each `interval`. An interval of zero counts as one nanosecond.
+    /// `burst` at once, and one more each `interval`. An interval of zero counts as one nanosecond;
+    /// one so long that a spent unit is back only after [`UnixTime::MAX`](crate::UnixTime::MAX)
+    /// allows nothing.
     #[must_use]
     pub const fn new(burst: NonZeroU32, interval: Duration) -> Self {
         let interval = if interval.is_zero() {

@@ -1,0 +1,51 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::Response;
+use pin_project_lite::pin_project;
+
+use super::recorder::Recorder;
+
+pin_project! {
+    /// The response of [`AuditLogService`](super::AuditLogService).
+    pub struct AuditFuture<F> {
+        #[pin]
+        inner: F,
+        recorder: Option<Recorder>,
+    }
+}
+
+impl<F> AuditFuture<F> {
+    pub(super) const fn new(inner: F, recorder: Option<Recorder>) -> Self {
+        Self { inner, recorder }
+    }
+}
+
+impl<F, ResB, E> Future for AuditFuture<F>
+where
+    F: Future<Output = Result<Response<ResB>, E>>,
+{
+    type Output = Result<Response<ResB>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = ready!(this.inner.poll(context));
+        if let Some(recorder) = this.recorder.take() {
+            match &answer {
+                Ok(response) => recorder.answered(response),
+                Err(_) => recorder.failed(),
+            }
+        }
+        Poll::Ready(answer)
+    }
+}
+
+impl<F> fmt::Debug for AuditFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditFuture").finish_non_exhaustive()
+    }
+}

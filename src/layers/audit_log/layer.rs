@@ -1,0 +1,48 @@
+use std::sync::Arc;
+
+use tower_layer::Layer;
+
+use super::AuditLogService;
+use crate::{
+    audit::AuditSink,
+    clock::{Clock, SystemClock},
+};
+
+/// Tells a sink what happened to every request. See the [module docs](crate::layers::audit_log).
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct AuditLogLayer {
+    config: Config,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Config {
+    pub(super) sink: Arc<dyn AuditSink>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl AuditLogLayer {
+    /// Tells `sink`.
+    pub fn new(sink: impl AuditSink + 'static) -> Self {
+        Self {
+            config: Config {
+                sink: Arc::new(sink),
+                clock: Arc::new(SystemClock),
+            },
+        }
+    }
+
+    /// Reads the time from `clock` instead of the system's.
+    pub fn with_clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.config.clock = Arc::new(clock);
+        self
+    }
+}
+
+impl<S> Layer<S> for AuditLogLayer {
+    type Service = AuditLogService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        AuditLogService::new(inner, Some(self.config.clone()))
+    }
+}

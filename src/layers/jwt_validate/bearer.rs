@@ -1,0 +1,136 @@
+//! Finds the bearer token of a request (RFC 6750 section 2).
+
+use http::{HeaderMap, HeaderValue, Uri, header};
+
+/// What a request carries.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Bearer<'a> {
+    /// No bearer token.
+    None,
+    /// One token: the bytes after the scheme.
+    Token(&'a [u8]),
+    /// Several, or one in a place where it must not be.
+    Malformed(&'static str),
+}
+
+/// Finds the one token. Only its place is judged here, not what it is.
+pub(super) fn find<'a>(headers: &'a HeaderMap, uri: &Uri) -> Bearer<'a> {
+    if uri.query().is_some_and(has_access_token) {
+        return Bearer::Malformed("A token was sent in the query");
+    }
+    let mut fields = headers.get_all(header::AUTHORIZATION).iter();
+    match (fields.next(), fields.next()) {
+        (None, _) => Bearer::None,
+        (Some(field), None) => of_field(field),
+        (Some(_), Some(_)) => Bearer::Malformed("Several Authorization fields were sent"),
+    }
+}
+
+fn of_field(field: &HeaderValue) -> Bearer<'_> {
+    let credentials = field.as_bytes();
+    let scheme_ends = credentials
+        .iter()
+        .position(|byte| matches!(byte, b' ' | b'\t'))
+        .unwrap_or(credentials.len());
+    let (scheme, rest) = credentials.split_at(scheme_ends);
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return Bearer::None;
+    }
+    let start = rest.iter().position(|byte| *byte != b' ');
+    let Some(token) = start.and_then(|start| rest.get(start..)) else {
+        return Bearer::None;
+    };
+    if token.iter().any(|byte| matches!(byte, b' ' | b'\t' | b',')) {
+        return Bearer::Malformed("The Authorization field holds more than one token");
+    }
+    Bearer::Token(token)
+}
+
+/// Whether a query has the parameter `access_token` (RFC 6750 section 2.3), which must not be used.
+fn has_access_token(query: &str) -> bool {
+    query.split('&').any(|pair| {
+        let name = pair.split('=').next().unwrap_or(pair);
+        percent_decoded(name).eq_ignore_ascii_case("access_token")
+    })
+}
+
+fn percent_decoded(text: &str) -> std::borrow::Cow<'_, str> {
+    if !text.contains('%') {
+        return text.into();
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        let hex = |digit: u8| char::from(digit).to_digit(16);
+        let mut ahead = bytes.clone();
+        match (byte, ahead.next().and_then(hex), ahead.next().and_then(hex)) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push(u8::try_from(high * 16 + low).unwrap_or(b'?'));
+                bytes = ahead;
+            }
+            _ => decoded.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned().into()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn found(fields: &[&str], uri: &str) -> String {
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            headers.append(header::AUTHORIZATION, field.parse().unwrap());
+        }
+        match find(&headers, &uri.parse().unwrap()) {
+            Bearer::None => "none".into(),
+            Bearer::Token(token) => format!("token {}", String::from_utf8_lossy(token)),
+            Bearer::Malformed(_) => "malformed".into(),
+        }
+    }
+
+    #[test]
+    fn the_one_token_is_found() {
+        for (fields, expected) in [
+            (&[][..], "none"),
+            (&[""], "none"),
+            (&["Basic YTpi"], "none"),
+            (&["DPoP a.b.c"], "none"),
+            (&["Bearer"], "none"),
+            (&["Bearer "], "none"),
+            (&["Bearer=a"], "none"),
+            (&["a.b.c"], "none"),
+            (&["Bearer a.b.c"], "token a.b.c"),
+            (&["bEARER   a.b.c"], "token a.b.c"),
+            (&["Bearer \"a\""], "token \"a\""),
+            (&["Bearer\ta.b.c"], "malformed"),
+            (&["Bearer a b"], "malformed"),
+            (&["Bearer a,b"], "malformed"),
+            (&["Bearer a, realm=x"], "malformed"),
+            (&["Bearer a", "Bearer a"], "malformed"),
+            (&["Basic a", "Bearer a"], "malformed"),
+            (&["", "Bearer a"], "malformed"),
+        ] {
+            assert_eq!(found(fields, "/mcp"), expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_in_the_query_is_refused() {
+        for uri in [
+            "/mcp?access_token=a",
+            "/mcp?x=1&access_token=a",
+            "/mcp?access%5Ftoken=a",
+            "/mcp?ACCESS_TOKEN=a",
+            "/mcp?access_token",
+        ] {
+            assert_eq!(found(&["Bearer a"], uri), "malformed", "{uri}");
+            assert_eq!(found(&[], uri), "malformed", "{uri}");
+        }
+        for uri in ["/mcp?my_access_token=a", "/mcp?x=access_token", "/mcp?%"] {
+            assert_eq!(found(&["Bearer a"], uri), "token a", "{uri}");
+        }
+    }
+}

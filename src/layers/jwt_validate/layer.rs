@@ -1,0 +1,65 @@
+use std::sync::Arc;
+
+use tower_layer::Layer;
+
+use super::JwtValidateService;
+use crate::{
+    layers::shared::{Common, common_settings},
+    token::{JwtValidator, Scope, TokenCache},
+};
+
+/// How many verified tokens are remembered, unless said otherwise.
+const REMEMBERED: usize = 10_000;
+
+/// Verifies the bearer token of every request. See the
+/// [module docs](crate::layers::jwt_validate).
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct JwtValidateLayer<K> {
+    config: Config<K>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Config<K> {
+    pub(super) common: Common,
+    pub(super) validator: JwtValidator,
+    pub(super) keys: K,
+    pub(super) cache: Arc<TokenCache>,
+}
+
+impl<K> JwtValidateLayer<K> {
+    /// Checks tokens with `validator`, and their signatures with the keys of `keys`.
+    pub fn new(validator: JwtValidator, keys: K) -> Self {
+        Self {
+            config: Config {
+                common: Common::default(),
+                validator,
+                keys,
+                cache: Arc::new(TokenCache::new(REMEMBERED)),
+            },
+        }
+    }
+
+    /// Remembers at most `tokens` verified tokens (default 10,000); 0 verifies each one each time.
+    /// One costs about its own length and its claims', some 2 KiB.
+    pub fn with_cache(mut self, tokens: usize) -> Self {
+        self.config.cache = Arc::new(TokenCache::new(tokens));
+        self
+    }
+
+    /// The scopes that the challenge of a 401 asks for.
+    pub fn with_base(mut self, base: Scope) -> Self {
+        self.config.common.challenger.set_base(base);
+        self
+    }
+
+    common_settings!(with metadata);
+}
+
+impl<S, K: Clone> Layer<S> for JwtValidateLayer<K> {
+    type Service = JwtValidateService<S, K>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        JwtValidateService::new(inner, self.config.clone())
+    }
+}

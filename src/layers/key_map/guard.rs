@@ -1,0 +1,118 @@
+//! Calls the service behind, and keeps what it answers from giving the key away.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response, StatusCode, header};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::{KeyMapBody, body::remove_key, layer::Config};
+use crate::{
+    keys::UpstreamKey,
+    layers::shared::trail,
+    mcp::McpRequest,
+    reject::{RejectBody, Rejection},
+    trail::AuthTrail,
+};
+
+/// The innermost half of the layer: what comes here goes upstream.
+#[derive(Clone, Debug)]
+pub struct KeyGuard<S, U> {
+    inner: S,
+    pub(super) config: Arc<Config<U>>,
+}
+
+impl<S, U> KeyGuard<S, U> {
+    pub(super) const fn new(inner: S, config: Arc<Config<U>>) -> Self {
+        Self { inner, config }
+    }
+}
+
+impl<S, U, B, ResB> Service<Request<B>> for KeyGuard<S, U>
+where
+    S: Service<Request<B>, Response = Response<ResB>>,
+    ResB: RejectBody,
+{
+    type Response = Response<KeyMapBody<ResB>>;
+    type Error = S::Error;
+    type Future = GuardFuture<S::Future, U>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let extensions = request.extensions();
+        let trail = trail(extensions).cloned();
+        if let Some(trail) = &trail {
+            trail.upstream_called();
+        }
+        GuardFuture {
+            config: Arc::clone(&self.config),
+            key: extensions.get::<UpstreamKey>().cloned(),
+            asked: extensions.get::<McpRequest>().cloned(),
+            trail,
+            future: self.inner.call(request),
+        }
+    }
+}
+
+pin_project! {
+    /// The response of [`KeyGuard`].
+    pub struct GuardFuture<F, U> {
+        config: Arc<Config<U>>,
+        key: Option<UpstreamKey>,
+        asked: Option<McpRequest>,
+        trail: Option<AuthTrail>,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F, U, ResB, E> Future for GuardFuture<F, U>
+where
+    F: Future<Output = Result<Response<ResB>, E>>,
+    ResB: RejectBody,
+{
+    type Output = Result<Response<KeyMapBody<ResB>>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = ready!(this.future.poll(context));
+        if let Some(trail) = this.trail {
+            trail.upstream_answered();
+        }
+        let mut response = match answer {
+            Ok(response) => response,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        let key = this.key.take();
+        if !this.config.passes_challenges {
+            if response.status() == StatusCode::UNAUTHORIZED {
+                tracing::warn!(
+                    key = key.as_ref().map(|key| &**key.name()),
+                    "the upstream does not accept the request's credentials"
+                );
+                let rejection = Rejection::upstream_error(this.asked.as_ref());
+                return Poll::Ready(Ok(this.config.common.respond(rejection)));
+            }
+            response.headers_mut().remove(header::WWW_AUTHENTICATE);
+        }
+        if let Some(key) = &key {
+            remove_key(response.headers_mut(), key);
+        }
+        Poll::Ready(Ok(response.map(|body| KeyMapBody::new(body, key))))
+    }
+}
+
+impl<F, U> fmt::Debug for GuardFuture<F, U> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,130 @@
+//! Under which header a key is injected, and how it is written there.
+
+use http::{HeaderName, HeaderValue};
+use zeroize::Zeroizing;
+
+use crate::{error::ConfigError, keys::UpstreamKey};
+
+const PLACE: &str = "{key}";
+
+/// The header of an upstream key: its name, and a template in which `{key}` stands for the key.
+///
+/// ```
+/// use mcp_auth::KeyHeader;
+///
+/// let plain: KeyHeader = "x-api-key".parse()?;
+/// let bearer: KeyHeader = "authorization: Bearer {key}".parse()?;
+/// # let _ = (plain, bearer);
+/// # Ok::<(), mcp_auth::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHeader {
+    name: HeaderName,
+    before: Box<str>,
+    after: Box<str>,
+}
+
+impl KeyHeader {
+    /// The header of that name. The template is `{key}`, and `Bearer {key}` for `authorization`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] where it is no name of a header.
+    pub fn new(name: &str) -> Result<Self, ConfigError> {
+        let template = if name.eq_ignore_ascii_case("authorization") {
+            "Bearer {key}"
+        } else {
+            PLACE
+        };
+        Self::with_template(name, template)
+    }
+
+    /// The same with another template.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] where it is no name of a header, or the template does not hold `{key}`
+    /// exactly once or cannot stand in a header.
+    pub fn with_template(name: &str, template: &str) -> Result<Self, ConfigError> {
+        let parsed = HeaderName::try_from(name)
+            .map_err(|_| ConfigError::new(format!("{name:?} is not the name of a header")))?;
+        let fits = HeaderValue::from_str(template).is_ok_and(|value| value.to_str().is_ok());
+        match template.split_once(PLACE) {
+            Some((before, after)) if fits && !after.contains(PLACE) => Ok(Self {
+                name: parsed,
+                before: before.into(),
+                after: after.into(),
+            }),
+            _ => Err(ConfigError::new(format!(
+                "the template {template:?} must hold {PLACE} once and fit in a header"
+            ))),
+        }
+    }
+
+    pub(super) const fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    /// The key as it stands in the header.
+    pub(super) fn value(&self, key: &UpstreamKey) -> HeaderValue {
+        if self.before.is_empty() && self.after.is_empty() {
+            return key.header_value().clone();
+        }
+        let secret = key.secret().expose();
+        let text = Zeroizing::new(format!("{}{secret}{}", self.before, self.after));
+        // Template and key both fit in a header, so both together do.
+        let mut value =
+            HeaderValue::from_str(&text).unwrap_or_else(|_| key.header_value().clone());
+        value.set_sensitive(true);
+        value
+    }
+}
+
+impl Default for KeyHeader {
+    /// `x-api-key`.
+    fn default() -> Self {
+        Self {
+            name: HeaderName::from_static("x-api-key"),
+            before: "".into(),
+            after: "".into(),
+        }
+    }
+}
+
+impl std::str::FromStr for KeyHeader {
+    type Err = ConfigError;
+
+    /// Reads `NAME` or `NAME: TEMPLATE`.
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match text.split_once(':') {
+            Some((name, template)) => Self::with_template(name.trim(), template.trim()),
+            None => Self::new(text.trim()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_holds_the_key_once() {
+        let key = UpstreamKey::new("ro", "k-1").unwrap();
+        for (text, name, value) in [
+            ("x-api-key", "x-api-key", "k-1"),
+            ("Authorization", "authorization", "Bearer k-1"),
+            ("authorization: Token {key}", "authorization", "Token k-1"),
+            ("x-mcp-notes-authorization: {key}", "x-mcp-notes-authorization", "k-1"),
+        ] {
+            let header: KeyHeader = text.parse().unwrap();
+            assert_eq!(header.name().as_str(), name);
+            let injected = header.value(&key);
+            assert_eq!(injected.to_str().unwrap(), value);
+            assert!(injected.is_sensitive());
+        }
+        for wrong in ["", "a b", "x: no place", "x: {key}{key}", "x: {key}\u{7f}"] {
+            assert!(wrong.parse::<KeyHeader>().is_err(), "{wrong:?}");
+        }
+    }
+}

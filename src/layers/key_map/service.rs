@@ -1,0 +1,111 @@
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Extensions, Request, Response, StatusCode};
+use tower_service::Service;
+
+use super::{KeyMapBody, guard::KeyGuard, layer::Config, strip::strip};
+use crate::{
+    error::{Reason, StoreError},
+    keys::{KeyStore, UpstreamKey, UpstreamKeyId},
+    layers::shared::{Common, Judge, ResponseFuture, take_token, trail},
+    mcp::McpRequest,
+    policy::Grant,
+    reject::{RejectBody, Rejection, code},
+};
+
+/// The service of [`KeyMapLayer`](crate::KeyMapLayer).
+#[derive(Clone, Debug)]
+pub struct KeyMapService<S, U> {
+    guarded: KeyGuard<S, U>,
+}
+
+impl<S, U> KeyMapService<S, U> {
+    pub(super) fn new(inner: S, config: Config<U>) -> Self {
+        Self {
+            guarded: KeyGuard::new(inner, Arc::new(config)),
+        }
+    }
+}
+
+impl<S, U, B, ResB> Service<Request<B>> for KeyMapService<S, U>
+where
+    S: Service<Request<B>, Response = Response<ResB>> + Clone,
+    U: KeyStore<UpstreamKeyId, Key = UpstreamKey>,
+    ResB: RejectBody,
+{
+    type Response = Response<KeyMapBody<ResB>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<KeyGuard<S, U>, B, U::Future, Injecting<U>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        // `S` may be a service for other requests too: say which readiness is asked for.
+        <KeyGuard<S, U> as Service<Request<B>>>::poll_ready(&mut self.guarded, context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let config = Arc::clone(&self.guarded.config);
+        strip(request.headers_mut(), config.header.name());
+        let Some(store) = &config.store else {
+            return ResponseFuture::call(&mut self.guarded, request);
+        };
+        let Some(id) = id(request.extensions()) else {
+            let rejection = config
+                .common
+                .layer_missing("KeyMapLayer", "JwtValidateLayer");
+            return ResponseFuture::refuse(&config.common, rejection);
+        };
+        let question = store.key(&id);
+        ResponseFuture::ask(&mut self.guarded, request, question, Injecting(config))
+    }
+}
+
+fn id(extensions: &Extensions) -> Option<UpstreamKeyId> {
+    let token = take_token(extensions)?;
+    Some(UpstreamKeyId::new(
+        token,
+        extensions.get::<McpRequest>().cloned(),
+        extensions.get::<Arc<Grant>>().cloned(),
+    ))
+}
+
+/// Puts the key into its header.
+#[derive(Debug)]
+pub struct Injecting<U>(Arc<Config<U>>);
+
+impl<U, B> Judge<B> for Injecting<U> {
+    type Answer = Result<Option<UpstreamKey>, StoreError>;
+
+    fn judge(&self, answer: Self::Answer, request: &mut Request<B>) -> Result<(), Rejection> {
+        let asked = request.extensions().get::<McpRequest>();
+        let key = match answer {
+            Ok(Some(key)) => key,
+            Ok(None) => {
+                let no_key =
+                    Rejection::new(Reason::NoKey, StatusCode::FORBIDDEN, "This is not allowed");
+                return Err(no_key.for_request(code::FORBIDDEN, asked));
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "an upstream key could not be had"
+                );
+                return Err(Rejection::store_unavailable().for_request(code::UNAVAILABLE, asked));
+            }
+        };
+        if let Some(trail) = trail(request.extensions()) {
+            trail.set_key_name(Arc::clone(key.name()));
+        }
+        let header = &self.0.header;
+        let value = header.value(&key);
+        request.headers_mut().insert(header.name().clone(), value);
+        request.extensions_mut().insert(key);
+        Ok(())
+    }
+
+    fn common(&self) -> &Common {
+        &self.0.common
+    }
+}

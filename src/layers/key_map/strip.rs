@@ -1,0 +1,154 @@
+//! Which headers of a client never pass.
+
+use http::{HeaderMap, HeaderName, header};
+
+/// Headers by which proxies tell a service who is calling. Whoever can send one is that somebody.
+const IDENTITY: [&str; 22] = [
+    "cf-access-authenticated-user-email",
+    "cf-access-jwt-assertion",
+    "forwarded-user",
+    "remote-user",
+    "tailscale-user-login",
+    "x-access-token",
+    "x-amzn-oidc-accesstoken",
+    "x-amzn-oidc-data",
+    "x-amzn-oidc-identity",
+    "x-authenticated-user",
+    "x-authorization",
+    "x-client-cert",
+    "x-forwarded-access-token",
+    "x-forwarded-client-cert",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-forwarded-user",
+    "x-jwt-payload",
+    "x-pomerium-jwt-assertion",
+    "x-remote-user",
+    "x-user",
+];
+
+/// The same for whole families.
+const IDENTITY_PREFIXES: [&str; 4] = [
+    "x-auth-request-",
+    "x-goog-authenticated-user-",
+    "x-ms-client-principal",
+    "x-webauth-",
+];
+
+/// The longest name that is looked at: a longer one is no header of ours.
+const LONGEST: usize = 256;
+
+/// Removes everything from a request that could pass for an identity or a key, and `Connection`
+/// with all that it names.
+pub(super) fn strip(headers: &mut HeaderMap, key_header: &HeaderName) {
+    let mut buffer = [0; LONGEST];
+    let key_header = canonical(key_header.as_str(), &mut buffer);
+    let mut doomed: Vec<HeaderName> = Vec::new();
+    for name in headers.keys() {
+        if is_forbidden(name, key_header) {
+            doomed.push(name.clone());
+        }
+    }
+    for field in headers.get_all(header::CONNECTION) {
+        let names = field.to_str().unwrap_or_default().split(',');
+        doomed.extend(names.filter_map(|name| HeaderName::try_from(name.trim()).ok()));
+    }
+    for name in doomed {
+        headers.remove(name);
+    }
+    headers.remove(header::CONNECTION);
+}
+
+fn is_forbidden(name: &HeaderName, key_header: &str) -> bool {
+    let mut buffer = [0; LONGEST];
+    let name = canonical(name.as_str(), &mut buffer);
+    matches!(name, "authorization" | "proxy-authorization")
+        || name == key_header
+        || (name.starts_with("x-mcp-") && name.ends_with("-authorization"))
+        || IDENTITY.contains(&name)
+        || IDENTITY_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
+
+/// The name that servers which cannot tell the aliases apart would see: `-` for `_`, without
+/// leading `http-`, with a single leading `x-`, without trailing `-`.
+fn canonical<'a>(name: &str, buffer: &'a mut [u8; LONGEST]) -> &'a str {
+    // Names are ASCII and in lower case already.
+    let Some(copy) = buffer.get_mut(..name.len()) else {
+        return "";
+    };
+    for (to, from) in copy.iter_mut().zip(name.bytes()) {
+        *to = if from == b'_' { b'-' } else { from };
+    }
+    let mut name = std::str::from_utf8(copy).unwrap_or("");
+    while let Some(shorter) = name.strip_prefix("http-") {
+        name = shorter;
+    }
+    while name.starts_with("x-x-") {
+        name = name.strip_prefix("x-").unwrap_or(name);
+    }
+    name.trim_end_matches('-')
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn passes(name: &str) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(HeaderName::try_from(name).unwrap(), "x".parse().unwrap());
+        strip(&mut headers, &HeaderName::from_static("x-api-key"));
+        !headers.is_empty()
+    }
+
+    #[test]
+    fn no_alias_of_a_credential_passes() {
+        for name in [
+            "Authorization",
+            "authorization_",
+            "http_authorization",
+            "HTTP-HTTP-Authorization",
+            "proxy-authorization",
+            "X-API-Key",
+            "x_api_key",
+            "x-x-api-key",
+            "x-x-x-api_key--",
+            "http-x-api-key",
+            "x-mcp-notes-authorization",
+            "x_mcp_notes_authorization_",
+            "x-forwarded-user",
+            "X_Forwarded_User",
+            "x-auth-request-email",
+            "x-ms-client-principal-id",
+            "remote_user",
+            "connection",
+        ] {
+            assert!(!passes(name), "{name}");
+        }
+        for name in [
+            "accept",
+            "mcp-session-id",
+            "mcp-param-region",
+            "x-request-id",
+            "x-api-key-id",
+            "traceparent",
+            "user-agent",
+        ] {
+            assert!(passes(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_connection_names_goes_with_it() {
+        let mut headers = HeaderMap::new();
+        headers.insert("connection", "close, x-hop, mcp-session-id".parse().unwrap());
+        headers.insert("x-hop", "1".parse().unwrap());
+        headers.insert("mcp-session-id", "1".parse().unwrap());
+        headers.insert("accept", "a".parse().unwrap());
+        strip(&mut headers, &HeaderName::from_static("x-api-key"));
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
+    }
+}

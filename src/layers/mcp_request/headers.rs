@@ -1,0 +1,152 @@
+//! What the headers of a request may say.
+
+use http::{HeaderMap, HeaderName, header};
+
+use crate::mcp::MirroredHeaders;
+
+const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+
+/// The headers of which a second one, or an alias, would let two readers see two requests.
+const ONCE: [HeaderName; 6] = [
+    VERSION,
+    METHOD,
+    NAME,
+    SESSION,
+    HeaderName::from_static("last-event-id"),
+    HeaderName::from_static("dpop"),
+];
+
+/// The mirrored headers, unless one stands there twice or under an alias.
+pub(super) fn mirrored(headers: &HeaderMap) -> Result<MirroredHeaders<'_>, &'static str> {
+    for name in headers.keys() {
+        let text = name.as_str();
+        let is_param = text.starts_with("mcp-param-");
+        if (is_param || ONCE.contains(name)) && headers.get_all(name).iter().nth(1).is_some() {
+            return Err("A header that may stand once was repeated");
+        }
+        // Servers that speak CGI or WSGI cannot tell `_` from `-`.
+        if text.contains('_') && is_alias(text) {
+            return Err("A header was sent under an alias");
+        }
+    }
+    let value = |name| headers.get(name).map(http::HeaderValue::as_bytes);
+    Ok(MirroredHeaders {
+        version: value(VERSION),
+        method: value(METHOD),
+        name: value(NAME),
+        has_session: headers.contains_key(SESSION),
+    })
+}
+
+fn is_alias(text: &str) -> bool {
+    let text = text.replace('_', "-");
+    text.starts_with("mcp-param-") || ONCE.iter().any(|name| name.as_str() == text)
+}
+
+/// Whether the body is plain JSON in UTF-8: `application/json`, with that charset or none, and not
+/// encoded.
+pub(super) fn is_plain_json(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(content_type), None) = (types.next(), types.next()) else {
+        return false;
+    };
+    let is_encoded = headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    !is_encoded && content_type.to_str().is_ok_and(is_json_in_utf8)
+}
+
+fn is_json_in_utf8(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    let is_json = parts
+        .next()
+        .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
+    is_json
+        && parts.filter(|part| !part.is_empty()).all(|parameter| {
+            parameter.split_once('=').is_some_and(|(name, value)| {
+                name.eq_ignore_ascii_case("charset")
+                    && value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+            })
+        })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn only_plain_json_is_read() {
+        for (fields, expected) in [
+            (&[("content-type", "application/json")][..], true),
+            (&[("content-type", "Application/JSON; charset=UTF-8")], true),
+            (&[("content-type", "application/json;charset=\"utf-8\"")], true),
+            (&[("content-type", "application/json; charset=utf-16")], false),
+            (&[("content-type", "application/json; profile=x")], false),
+            (&[("content-type", "application/json-seq")], false),
+            (&[("content-type", "application/jsonx")], false),
+            (&[("content-type", "text/plain")], false),
+            (&[("content-type", "application/json, text/plain")], false),
+            (
+                &[
+                    ("content-type", "application/json"),
+                    ("content-type", "application/json"),
+                ],
+                false,
+            ),
+            (&[], false),
+            (
+                &[
+                    ("content-type", "application/json"),
+                    ("content-encoding", "gzip"),
+                ],
+                false,
+            ),
+            (
+                &[
+                    ("content-type", "application/json"),
+                    ("content-encoding", "identity"),
+                ],
+                true,
+            ),
+        ] {
+            assert_eq!(is_plain_json(&headers(fields)), expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn repeated_and_aliased_headers_are_refused() {
+        for fields in [
+            &[("mcp-name", "a"), ("mcp-name", "a")][..],
+            &[("mcp-method", "a"), ("mcp-method", "b")],
+            &[("mcp-session-id", "a"), ("mcp-session-id", "b")],
+            &[("mcp-param-region", "a"), ("mcp-param-region", "b")],
+            &[("mcp_name", "a")],
+            &[("mcp-protocol_version", "a")],
+            &[("mcp_param_x", "a")],
+        ] {
+            assert!(mirrored(&headers(fields)).is_err(), "{fields:?}");
+        }
+        let fields = headers(&[
+            ("mcp-name", "a"),
+            ("mcp-param-x", "1"),
+            ("mcp-param-y", "1"),
+            ("x_other", "1"),
+            ("accept", "a"),
+            ("accept", "b"),
+        ]);
+        assert_eq!(mirrored(&fields).unwrap().name, Some(&b"a"[..]));
+    }
+}

@@ -1,0 +1,147 @@
+use std::{
+    mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body::Body;
+use tower_service::Service;
+
+use super::{
+    McpBody, ReadFuture,
+    headers::{is_plain_json, mirrored},
+    layer::Config,
+};
+use crate::{
+    error::Reason,
+    layers::shared::trail,
+    mcp::{self, McpRequest, MessageError, MirroredHeaders, ProtocolVersion},
+    reject::{RejectBody, Rejection},
+};
+
+/// The service of [`McpRequestLayer`](crate::McpRequestLayer).
+#[derive(Clone, Debug)]
+pub struct McpRequestService<S> {
+    inner: S,
+    config: Arc<Config>,
+}
+
+impl<S> McpRequestService<S> {
+    pub(super) fn new(inner: S, config: Config) -> Self {
+        Self {
+            inner,
+            config: Arc::new(config),
+        }
+    }
+}
+
+impl<S, B, ResB> Service<Request<B>> for McpRequestService<S>
+where
+    S: Service<Request<McpBody>, Response = Response<ResB>> + Clone,
+    B: Body<Data = Bytes>,
+    ResB: RejectBody,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ReadFuture<S, B>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let config = &self.config;
+        let (head, body) = request.into_parts();
+        match expects_message(&head) {
+            Ok(true) => {
+                let not_ready = self.inner.clone();
+                let ready = mem::replace(&mut self.inner, not_ready);
+                ReadFuture::reading(Arc::clone(config), ready, head, body)
+            }
+            Ok(false) => match without_message(head) {
+                Ok(request) => ReadFuture::call(&mut self.inner, request),
+                Err(rejection) => ReadFuture::refuse(&config.common, rejection),
+            },
+            Err(rejection) => ReadFuture::refuse(&config.common, rejection),
+        }
+    }
+}
+
+/// Whether a message is to be read: for a POST of plain JSON; not for GET, HEAD and DELETE.
+fn expects_message(head: &http::request::Parts) -> Result<bool, Rejection> {
+    match head.method {
+        Method::POST if is_plain_json(&head.headers) => Ok(true),
+        Method::POST => Err(Rejection::new(
+            Reason::UnsupportedMedia,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "A message is plain JSON in UTF-8",
+        )),
+        Method::GET | Method::HEAD | Method::DELETE => Ok(false),
+        _ => Err(Rejection::new(
+            Reason::MethodNotAllowed,
+            StatusCode::METHOD_NOT_ALLOWED,
+            "The method is not one of MCP's",
+        )),
+    }
+}
+
+/// The request with what its body says, for the layers inside.
+pub(super) fn with_message(
+    mut head: http::request::Parts,
+    body: Bytes,
+) -> Result<Request<McpBody>, Rejection> {
+    let asked = {
+        let headers = mirrored(&head.headers).map_err(header_mismatch)?;
+        mcp::read(body.clone(), &headers).map_err(refused)?
+    };
+    insert(&mut head, asked);
+    Ok(Request::from_parts(head, McpBody::new(body)))
+}
+
+/// A request that carries no message, and so no body: one that it brings does not pass.
+fn without_message(mut head: http::request::Parts) -> Result<Request<McpBody>, Rejection> {
+    let method = match head.method {
+        Method::DELETE => "DELETE",
+        _ => "GET",
+    };
+    let MirroredHeaders {
+        version,
+        has_session,
+        ..
+    } = mirrored(&head.headers).map_err(header_mismatch)?;
+    let version = version.map_or(ProtocolVersion::V2025_03_26, |version| {
+        ProtocolVersion::from_text(std::str::from_utf8(version).unwrap_or_default().trim())
+    });
+    insert(
+        &mut head,
+        McpRequest::without_message(method, version, has_session),
+    );
+    for name in [
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::CONTENT_TYPE,
+    ] {
+        head.headers.remove(name);
+    }
+    Ok(Request::from_parts(head, McpBody::default()))
+}
+
+fn insert(head: &mut http::request::Parts, asked: McpRequest) {
+    if let Some(trail) = trail(&head.extensions) {
+        trail.set_request(asked.clone());
+    }
+    head.extensions.insert(asked);
+}
+
+fn header_mismatch(why: &'static str) -> Rejection {
+    const HEADER_MISMATCH: i32 = -32020;
+    Rejection::new(Reason::HeaderMismatch, StatusCode::BAD_REQUEST, why)
+        .with_rpc(HEADER_MISMATCH, None)
+}
+
+fn refused(error: MessageError) -> Rejection {
+    Rejection::new(error.reason(), StatusCode::BAD_REQUEST, error.message())
+        .with_rpc(error.code(), error.id().cloned())
+}

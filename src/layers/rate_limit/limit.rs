@@ -1,0 +1,216 @@
+//! What is counted, for whom, and how much.
+
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc};
+
+use http::{Extensions, HeaderMap};
+
+use crate::{
+    mcp::{McpRequest, Message, Target},
+    rate::{Quota, RateKey},
+    token::VerifiedToken,
+};
+
+/// The address of the peer, for limits that count by it: put it into the request's extensions
+/// where connections are accepted. Never take it from a header that a client can write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddr(IpAddr);
+
+impl PeerAddr {
+    /// The address of the peer.
+    #[must_use]
+    pub const fn new(address: IpAddr) -> Self {
+        Self(address)
+    }
+
+    /// The address.
+    #[must_use]
+    pub const fn ip(self) -> IpAddr {
+        self.0
+    }
+}
+
+/// One limit: a name, a quota, what it counts and for whom.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct RateLimit {
+    name: Arc<str>,
+    quota: Quota,
+    methods: Methods,
+    by: By,
+    costs: Vec<(Box<str>, NonZeroU32)>,
+}
+
+#[derive(Clone, Debug)]
+enum Methods {
+    /// Every request, read or not.
+    Requests,
+    /// The messages of these methods.
+    Named(Vec<Box<str>>),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct By {
+    principal: bool,
+    client: bool,
+    tool: bool,
+    session: bool,
+    peer: bool,
+}
+
+impl RateLimit {
+    /// `quota` of `tools/call` for each principal. The name is part of every count's key: two
+    /// limits of one name share their counts.
+    pub fn new(name: impl Into<Arc<str>>, quota: Quota) -> Self {
+        Self {
+            name: name.into(),
+            quota,
+            methods: Methods::Named(vec!["tools/call".into()]),
+            by: By {
+                principal: true,
+                ..By::default()
+            },
+            costs: Vec::new(),
+        }
+    }
+
+    /// `quota` of requests of any kind for each peer address, known caller or not: stands in front
+    /// of the token check, to slow down floods of bad tokens. Needs a [`PeerAddr`].
+    pub fn of_peers(name: impl Into<Arc<str>>, quota: Quota) -> Self {
+        Self {
+            methods: Methods::Requests,
+            by: By {
+                peer: true,
+                ..By::default()
+            },
+            ..Self::new(name, quota)
+        }
+    }
+
+    /// Counts these methods instead of `tools/call`.
+    pub fn with_methods<I>(mut self, methods: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Box<str>>,
+    {
+        self.methods = Methods::Named(methods.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Counts for all principals of a client together (`client_id`).
+    pub const fn per_client(mut self) -> Self {
+        self.by.principal = false;
+        self.by.client = true;
+        self
+    }
+
+    /// Counts each tool, prompt or resource apart.
+    pub const fn per_tool(mut self) -> Self {
+        self.by.tool = true;
+        self
+    }
+
+    /// Counts each session apart.
+    pub const fn per_session(mut self) -> Self {
+        self.by.session = true;
+        self
+    }
+
+    /// Counts each peer address apart. Needs a [`PeerAddr`].
+    pub const fn per_peer(mut self) -> Self {
+        self.by.peer = true;
+        self
+    }
+
+    /// Lets a tool cost more than 1: by its name, or by a pattern with `*` at the end. The first
+    /// pattern that fits counts. A cost of 0 counts as 1.
+    pub fn with_cost(mut self, tool: impl Into<Box<str>>, cost: u32) -> Self {
+        let cost = NonZeroU32::new(cost).unwrap_or(NonZeroU32::MIN);
+        self.costs.push((tool.into(), cost));
+        self
+    }
+
+    pub(super) const fn quota(&self) -> &Quota {
+        &self.quota
+    }
+
+    pub(super) const fn needs_message(&self) -> bool {
+        matches!(self.methods, Methods::Named(_)) || self.by.tool
+    }
+
+    pub(super) const fn needs_token(&self) -> bool {
+        self.by.principal || self.by.client
+    }
+
+    pub(super) const fn needs_peer(&self) -> bool {
+        self.by.peer
+    }
+
+    /// What is to be taken for a request, count by count. Every part that a count belongs to is
+    /// known by now.
+    pub(super) fn takes(
+        &self,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Vec<(RateKey, NonZeroU32)> {
+        let base = self.base_key(headers, extensions);
+        let Methods::Named(methods) = &self.methods else {
+            return vec![(base, NonZeroU32::MIN)];
+        };
+        let asked = extensions.get::<McpRequest>();
+        let messages = asked.map_or(&[][..], McpRequest::messages);
+        let mut takes: Vec<(RateKey, NonZeroU32)> = Vec::new();
+        for message in messages {
+            let method = message.operation().method();
+            if !methods.iter().any(|named| **named == *method) {
+                continue;
+            }
+            let cost = self.cost(message);
+            let key = if self.by.tool {
+                let tool = message.operation().target().map(|tool| tool.name().into());
+                base.clone().with_tool(tool)
+            } else {
+                base.clone()
+            };
+            match takes.iter_mut().find(|(taken, _)| *taken == key) {
+                Some((_, total)) => *total = total.saturating_add(cost.get()),
+                None => takes.push((key, cost)),
+            }
+        }
+        takes
+    }
+
+    fn base_key(&self, headers: &HeaderMap, extensions: &Extensions) -> RateKey {
+        let mut key = RateKey::new(Arc::clone(&self.name));
+        let principal = extensions.get::<VerifiedToken>().map(VerifiedToken::principal);
+        if let Some(principal) = principal {
+            if self.by.principal {
+                key = key.with_principal(principal.clone());
+            }
+            if self.by.client {
+                key = key.with_client_id(principal.client_id().cloned());
+            }
+        }
+        if self.by.session {
+            let session = headers.get("mcp-session-id");
+            key = key.with_session(session.and_then(|id| id.to_str().ok()).map(Into::into));
+        }
+        if self.by.peer
+            && let Some(peer) = extensions.get::<PeerAddr>()
+        {
+            key = key.with_peer(peer.ip());
+        }
+        key
+    }
+
+    fn cost(&self, message: &Message) -> NonZeroU32 {
+        let name = message.operation().target().map_or("", Target::name);
+        let fits = |pattern: &str| match pattern.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => name == pattern,
+        };
+        self.costs
+            .iter()
+            .find(|(pattern, _)| fits(pattern))
+            .map_or(NonZeroU32::MIN, |(_, cost)| *cost)
+    }
+}

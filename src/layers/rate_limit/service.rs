@@ -1,0 +1,159 @@
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{Request, Response, StatusCode};
+use tower_service::Service;
+
+use super::{PeerAddr, layer::Config, takes::Takes};
+use crate::{
+    error::{Reason, StoreError},
+    layers::shared::{Common, Judge, ResponseFuture, take_token, trail},
+    mcp::McpRequest,
+    rate::{RateLimitStore, Verdict},
+    reject::{RejectBody, Rejection, code},
+};
+
+/// The service of [`RateLimitLayer`](crate::RateLimitLayer).
+#[derive(Clone, Debug)]
+pub struct RateLimitService<S, L> {
+    inner: S,
+    /// `None`: nothing is limited.
+    config: Option<Arc<Config<L>>>,
+}
+
+impl<S, L> RateLimitService<S, L> {
+    pub(super) fn new(inner: S, config: Option<Config<L>>) -> Self {
+        Self {
+            inner,
+            config: config.map(Arc::new),
+        }
+    }
+
+    /// The layer left out of a stack.
+    pub(crate) const fn pass_through(inner: S) -> Self {
+        Self {
+            inner,
+            config: None,
+        }
+    }
+}
+
+impl<S, L, B, ResB> Service<Request<B>> for RateLimitService<S, L>
+where
+    S: Service<Request<B>, Response = Response<ResB>> + Clone,
+    L: RateLimitStore,
+    ResB: RejectBody,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, B, Takes<L>, Counted<L>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let Some(config) = &self.config else {
+            return ResponseFuture::call(&mut self.inner, request);
+        };
+        if let Err(rejection) = config.knows_all_it_needs(&request) {
+            return ResponseFuture::refuse(&config.common, rejection);
+        }
+        let mut takes = Vec::new();
+        for limit in &config.limits {
+            let of_limit = limit.takes(request.headers(), request.extensions());
+            takes.extend(
+                of_limit
+                    .into_iter()
+                    .map(|(key, cost)| (*limit.quota(), key, cost)),
+            );
+        }
+        if takes.is_empty() {
+            return ResponseFuture::call(&mut self.inner, request);
+        }
+        let question = Takes::new(Arc::clone(config), takes, config.common.now());
+        ResponseFuture::ask(
+            &mut self.inner,
+            request,
+            question,
+            Counted(Arc::clone(config)),
+        )
+    }
+}
+
+impl<L> Config<L> {
+    fn knows_all_it_needs<B>(&self, request: &Request<B>) -> Result<(), Rejection> {
+        let extensions = request.extensions();
+        let missing = |needs| Err(self.common.layer_missing("RateLimitLayer", needs));
+        for limit in &self.limits {
+            if limit.needs_token() && take_token(extensions).is_none() {
+                return missing("JwtValidateLayer");
+            }
+            if limit.needs_message() && extensions.get::<McpRequest>().is_none() {
+                return missing("McpRequestLayer");
+            }
+            if limit.needs_peer() && extensions.get::<PeerAddr>().is_none() {
+                return missing("PeerAddr in the extensions");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Judges what the counts said.
+#[derive(Debug)]
+pub struct Counted<L>(Arc<Config<L>>);
+
+impl<L, B> Judge<B> for Counted<L> {
+    type Answer = Result<Verdict, StoreError>;
+
+    fn judge(&self, answer: Self::Answer, request: &mut Request<B>) -> Result<(), Rejection> {
+        let trail = trail(request.extensions());
+        let note = |outcome| {
+            if let Some(trail) = trail {
+                trail.set_rate_limit(outcome);
+            }
+        };
+        let asked = request.extensions().get::<McpRequest>();
+        match answer {
+            Ok(Verdict::Allowed { local, .. }) => {
+                note(if local { "local" } else { "ok" });
+                Ok(())
+            }
+            Ok(Verdict::Limited { retry_after, .. }) => {
+                note("limited");
+                Err(limited(asked, retry_after))
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a limit could not be counted"
+                );
+                Err(Rejection::store_unavailable().for_request(code::UNAVAILABLE, asked))
+            }
+        }
+    }
+
+    fn common(&self) -> &Common {
+        &self.0.common
+    }
+}
+
+fn limited(asked: Option<&McpRequest>, retry_after: Duration) -> Rejection {
+    let opens_a_session = asked.is_some_and(|asked| {
+        asked.messages().iter().any(|message| {
+            matches!(message.operation().method(), "initialize" | "server/discover")
+        })
+    });
+    let (status, code) = if opens_a_session {
+        (StatusCode::SERVICE_UNAVAILABLE, code::UNAVAILABLE)
+    } else {
+        (StatusCode::TOO_MANY_REQUESTS, code::LIMITED)
+    };
+    Rejection::new(Reason::RateLimited, status, "Too many requests")
+        .with_retry_after(retry_after)
+        .for_request(code, asked)
+}

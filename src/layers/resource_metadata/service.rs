@@ -1,0 +1,124 @@
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use tower_service::Service;
+
+use super::super::shared::{Passing, trail};
+use crate::{oauth::ResourceMetadata, reject::RejectBody};
+
+/// The service of [`ResourceMetadataLayer`](crate::ResourceMetadataLayer); without an inner one, a
+/// service that answers every request with the document.
+#[derive(Clone, Debug)]
+pub struct ResourceMetadataService<S = ()> {
+    inner: S,
+    document: Arc<Document>,
+}
+
+#[derive(Debug)]
+struct Document {
+    metadata: ResourceMetadata,
+    json: Bytes,
+}
+
+impl ResourceMetadataService {
+    /// A service to mount at the document's path: it answers whatever path it is asked at.
+    #[must_use]
+    pub fn mounted(metadata: &ResourceMetadata) -> Self {
+        Self::new((), metadata)
+    }
+}
+
+impl<S> ResourceMetadataService<S> {
+    pub(super) fn new(inner: S, metadata: &ResourceMetadata) -> Self {
+        Self {
+            inner,
+            document: Arc::new(Document {
+                json: metadata.to_json(),
+                metadata: metadata.clone(),
+            }),
+        }
+    }
+}
+
+impl Document {
+    fn answer<ResB: RejectBody>(&self, method: &Method, asked: &HeaderMap) -> Response<ResB> {
+        let (status, body) = match *method {
+            Method::GET => (StatusCode::OK, self.json.clone()),
+            Method::HEAD => (StatusCode::OK, Bytes::new()),
+            Method::OPTIONS => (StatusCode::NO_CONTENT, Bytes::new()),
+            _ => (StatusCode::METHOD_NOT_ALLOWED, Bytes::new()),
+        };
+        let mut response = Response::new(ResB::from_bytes(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
+        set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+        if status == StatusCode::OK {
+            set(header::CONTENT_TYPE, "application/json");
+            set(header::CACHE_CONTROL, "public, max-age=300");
+        } else {
+            set(header::ALLOW, "GET, HEAD, OPTIONS");
+        }
+        if *method == Method::OPTIONS {
+            set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS");
+            if let Some(names) = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+                headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+                headers.insert(
+                    header::VARY,
+                    HeaderValue::from_static("Access-Control-Request-Headers"),
+                );
+            }
+        }
+        if *method == Method::HEAD {
+            headers.insert(header::CONTENT_LENGTH, self.json.len().into());
+        }
+        response
+    }
+}
+
+impl<S, B, ResB> Service<Request<B>> for ResourceMetadataService<S>
+where
+    S: Service<Request<B>, Response = Response<ResB>>,
+    ResB: RejectBody,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Passing<S::Future, S::Response>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if !self.document.metadata.is_at(request.uri().path()) {
+            return Passing::inner(self.inner.call(request));
+        }
+        if let Some(trail) = trail(request.extensions()) {
+            trail.set_action("metadata");
+        }
+        Passing::answered(self.document.answer(request.method(), request.headers()))
+    }
+}
+
+impl<B> Service<Request<B>> for ResourceMetadataService<()> {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        ready(Ok(self
+            .document
+            .answer(request.method(), request.headers())))
+    }
+}

@@ -1,0 +1,31 @@
+//! Asks a policy about every message of a request.
+//!
+//! # Example
+//!
+//! ```
+//! use mcp_auth::{ScopeGuardLayer, ScopePolicy};
+//!
+//! let policy = ScopePolicy::from_json(
+//!     r#"{"base": ["read:data"], "tools": {"get_*": [], "put_*": ["write:data"]}}"#,
+//! )?;
+//! let layer = ScopeGuardLayer::new(policy);
+//! # let _ = layer;
+//! # Ok::<(), mcp_auth::ConfigError>(())
+//! ```
+//!
+//! # Rules
+//!
+//! 1. Needs a `VerifiedToken` and an `McpRequest` in the request's extensions.
+//! 2. Every message of a batch is judged, and one that is refused refuses the batch.
+//! 3. A lack of scopes is 403 `insufficient_scope` with all the scopes that the request needs, then
+//!    those that are held and mean something to the policy: clients replace what they had.
+//! 4. Any other no is 403 without a challenge, so that no client logs in again in vain.
+//! 5. A method that does not exist is JSON-RPC -32601: with 404, or with 200 where the request
+//!    carries a session, which a 404 would end.
+//! 6. Inside, the request carries a [`Grant`](crate::Grant) with the scopes that it needed, in an
+//!    [`Arc`](std::sync::Arc).
+
+mod layer;
+mod service;
+
+pub use self::{layer::ScopeGuardLayer, service::ScopeGuardService};

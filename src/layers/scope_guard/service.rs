@@ -1,0 +1,156 @@
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response, StatusCode};
+use tower_service::Service;
+
+use super::layer::Config;
+use crate::{
+    clock::UnixTime,
+    error::Reason,
+    layers::shared::{Passing, take_token, trail},
+    mcp::McpRequest,
+    policy::{Access, Decision, DenialKind, Grant},
+    reject::{RejectBody, Rejection, code},
+    token::{Scope, VerifiedToken},
+};
+
+/// The service of [`ScopeGuardLayer`](crate::ScopeGuardLayer).
+#[derive(Clone, Debug)]
+pub struct ScopeGuardService<S> {
+    inner: S,
+    config: Arc<Config>,
+}
+
+impl<S> ScopeGuardService<S> {
+    pub(super) fn new(inner: S, config: Config) -> Self {
+        Self {
+            inner,
+            config: Arc::new(config),
+        }
+    }
+}
+
+impl<S, B, ResB> Service<Request<B>> for ScopeGuardService<S>
+where
+    S: Service<Request<B>, Response = Response<ResB>>,
+    ResB: RejectBody,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Passing<S::Future, S::Response>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let common = &self.config.common;
+        let extensions = request.extensions();
+        let judged = match (take_token(extensions), extensions.get::<McpRequest>()) {
+            (Some(token), Some(asked)) => self.config.judge(&token, asked, common.now()),
+            (None, _) => Err(common.layer_missing("ScopeGuardLayer", "JwtValidateLayer")),
+            (_, None) => Err(common.layer_missing("ScopeGuardLayer", "McpRequestLayer")),
+        };
+        let trail = trail(extensions);
+        match judged {
+            Ok(grant) => {
+                if let Some(trail) = trail {
+                    trail.set_required(grant.scope().clone());
+                }
+                request.extensions_mut().insert(Arc::new(grant));
+                Passing::inner(self.inner.call(request))
+            }
+            Err(rejection) => {
+                if let Some(trail) = trail {
+                    trail.set_required(rejection.required().clone());
+                }
+                Passing::answered(common.respond(rejection))
+            }
+        }
+    }
+}
+
+impl Config {
+    /// Judges every message; the request as a whole is granted, or refused for the gravest reason
+    /// that one of them gives.
+    fn judge(
+        &self,
+        token: &VerifiedToken,
+        asked: &McpRequest,
+        now: UnixTime,
+    ) -> Result<Grant, Rejection> {
+        let mut needed = Scope::EMPTY;
+        let mut gravest = None;
+        for message in asked.messages() {
+            let mut access =
+                Access::new(token, message.operation(), now).with_version(asked.version());
+            access.arguments = asked.arguments(message);
+            match self.policy.decide(&access) {
+                Decision::Allow(grant) => needed.extend(grant.into_scope()),
+                Decision::Deny(denial) => {
+                    gravest = gravest.max(Some(gravity(denial.kind())));
+                    needed.extend(denial.into_required());
+                }
+            }
+        }
+        match gravest {
+            None => Ok(Grant::new(needed)),
+            Some(Gravity::Scope) => Err(self.insufficient_scope(token, asked, needed)),
+            Some(Gravity::Method) => Err(unknown_method(asked)),
+            Some(Gravity::Forbidden) => Err(Rejection::new(
+                Reason::Denied,
+                StatusCode::FORBIDDEN,
+                "This is not allowed",
+            )
+            .for_request(code::FORBIDDEN, Some(asked))),
+        }
+    }
+
+    fn insufficient_scope(
+        &self,
+        token: &VerifiedToken,
+        asked: &McpRequest,
+        needed: Scope,
+    ) -> Rejection {
+        let mut challenged = needed.clone();
+        let held = token.scope().iter();
+        challenged.extend(held.filter(|scope| self.policy.knows(scope.as_str())).cloned());
+        Rejection::new(
+            Reason::InsufficientScope,
+            StatusCode::FORBIDDEN,
+            "The access token lacks a scope",
+        )
+        .with_challenge(self.common.challenger.insufficient_scope(challenged))
+        .with_required(needed)
+        .for_request(code::FORBIDDEN, Some(asked))
+    }
+}
+
+/// How grave a no is: what more scopes would cure is the least.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Gravity {
+    Scope,
+    Method,
+    Forbidden,
+}
+
+const fn gravity(kind: DenialKind) -> Gravity {
+    match kind {
+        DenialKind::InsufficientScope => Gravity::Scope,
+        DenialKind::UnknownMethod => Gravity::Method,
+        DenialKind::Forbidden => Gravity::Forbidden,
+    }
+}
+
+fn unknown_method(asked: &McpRequest) -> Rejection {
+    let status = if asked.has_session() {
+        StatusCode::OK
+    } else {
+        StatusCode::NOT_FOUND
+    };
+    Rejection::new(Reason::UnknownMethod, status, "Method not found")
+        .for_request(code::METHOD_NOT_FOUND, Some(asked))
+}

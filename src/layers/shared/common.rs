@@ -1,0 +1,119 @@
+//! What every layer that refuses is told, and what it looks for in a request.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use http::{Extensions, Response};
+
+use crate::{
+    clock::{Clock, SystemClock, UnixTime},
+    oauth::{Challenger, ResourceMetadata},
+    reject::{JsonReject, Reject, RejectBody, Rejection},
+    token::VerifiedToken,
+    trail::AuthTrail,
+};
+
+/// The settings that the refusing layers share.
+#[derive(Clone, Debug)]
+pub(crate) struct Common {
+    clock: Option<Arc<dyn Clock>>,
+    pub(crate) challenger: Challenger,
+    reject: Option<Arc<dyn Reject>>,
+    /// Whether a missing layer was logged.
+    complained: Arc<AtomicBool>,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self {
+            clock: None,
+            challenger: Challenger::default(),
+            reject: None,
+            complained: Arc::default(),
+        }
+    }
+}
+
+impl Common {
+    pub(crate) fn set_clock(&mut self, clock: Arc<dyn Clock>) {
+        self.clock = Some(clock);
+    }
+
+    pub(crate) fn set_reject(&mut self, reject: Arc<dyn Reject>) {
+        self.reject = Some(reject);
+    }
+
+    pub(crate) fn set_metadata(&mut self, metadata: &ResourceMetadata) {
+        self.challenger.set_metadata(metadata);
+    }
+
+    pub(crate) fn now(&self) -> UnixTime {
+        match &self.clock {
+            Some(clock) => clock.now(),
+            None => SystemClock.now(),
+        }
+    }
+
+    pub(crate) fn respond<B: RejectBody>(&self, rejection: Rejection) -> Response<B> {
+        match &self.reject {
+            Some(reject) => rejection.into_response_by(reject),
+            None => rejection.into_response_by(&JsonReject),
+        }
+    }
+
+    /// Refuses because `this` layer stands without the one it needs; the way to mend it is logged,
+    /// once.
+    pub(crate) fn layer_missing(&self, this: &str, needs: &str) -> Rejection {
+        if !self.complained.swap(true, Ordering::Relaxed) {
+            tracing::error!("{this} needs {needs}: add {needs} outside of {this}; every request is refused until then");
+        }
+        Rejection::layer_missing()
+    }
+}
+
+/// The caller, whom a layer in front verified.
+pub(crate) fn take_token(extensions: &Extensions) -> Option<VerifiedToken> {
+    let token = extensions.get::<VerifiedToken>()?;
+    if let Some(trail) = trail(extensions) {
+        trail.set_token(token);
+    }
+    Some(token.clone())
+}
+
+/// The trail, where an audit log stands in front.
+pub(crate) fn trail(extensions: &Extensions) -> Option<&AuthTrail> {
+    extensions.get::<AuthTrail>()
+}
+
+/// The settings of a layer's `Common`, as its users see them.
+macro_rules! common_settings {
+    () => {
+        /// Reads the time from `clock` instead of the system's.
+        #[must_use]
+        pub fn with_clock(mut self, clock: impl $crate::Clock + 'static) -> Self {
+            self.config.common.set_clock(std::sync::Arc::new(clock));
+            self
+        }
+
+        /// Shapes the bodies of refusals.
+        #[must_use]
+        pub fn with_reject(mut self, reject: impl $crate::Reject + 'static) -> Self {
+            self.config.common.set_reject(std::sync::Arc::new(reject));
+            self
+        }
+    };
+    (with metadata) => {
+        $crate::layers::shared::common_settings!();
+
+        /// Tells clients, in every challenge, where they find the authorization server (RFC 9728
+        /// section 5.1).
+        #[must_use]
+        pub fn with_metadata(mut self, metadata: &$crate::ResourceMetadata) -> Self {
+            self.config.common.set_metadata(metadata);
+            self
+        }
+    };
+}
+pub(crate) use common_settings;

@@ -1,0 +1,232 @@
+//! What a message means: its kind, its `id`, its operation.
+
+use std::{borrow::Cow, ops::Range};
+
+use crate::mcp::{
+    Message, MessageError, MessageKind, Operation, RequestId, Target,
+    envelope::{ClientInfo, Envelope, Params},
+    member::Member,
+    methods,
+};
+
+/// Longer than any method.
+const MAX_METHOD: usize = 256;
+/// Longer than the name of a tool or prompt, a URI or the id of a task.
+const MAX_NAME: usize = 8 * 1024;
+/// Longer than any `id`, as JSON text.
+const MAX_ID: usize = 256;
+/// As much as is kept of what a client says it is, in bytes.
+const MAX_CLAIM: usize = 128;
+
+/// The message in an envelope; `text` is the body that the envelope was read from.
+pub(super) fn message(text: &str, envelope: &Envelope<'_>) -> Result<Message, MessageError> {
+    let refuse = |message| Err(MessageError::invalid_request(message));
+    if let Some(fault) = envelope.first_fault() {
+        return refuse(fault);
+    }
+    if envelope.jsonrpc.get().is_none_or(|text| text != "2.0") {
+        return refuse("The message is not JSON-RPC 2.0");
+    }
+    let id = id(envelope)?;
+    let is_answer = envelope.has_result || envelope.has_error;
+    let method = match &envelope.method {
+        Member::Is(method) if is_answer => {
+            let _ = method;
+            return refuse("The message is a request and a response");
+        }
+        Member::Is(method) => method,
+        Member::OtherType => return refuse("The method is no string"),
+        Member::Absent => return response(envelope, id),
+    };
+    if method.len() > MAX_METHOD || methods::is_taken(method) {
+        return refuse("There can be no such method");
+    }
+    let no_params = Params::default();
+    let params = match &envelope.params {
+        Member::Is(params) => params,
+        Member::Absent => &no_params,
+        Member::OtherType => {
+            return Err(MessageError::invalid_params("The parameters are no object"));
+        }
+    };
+    if matches!(params.meta, Member::OtherType) {
+        return Err(MessageError::invalid_params("The metadata is no object"));
+    }
+    Ok(Message {
+        operation: operation(method, params)?,
+        kind: if id.is_some() {
+            MessageKind::Request
+        } else {
+            MessageKind::Notification
+        },
+        id,
+        arguments: params.arguments.and_then(|part| range_in(text, part)),
+    })
+}
+
+/// An answer to a request of the server: a result or an error, and not both. An error may come
+/// without an `id`.
+fn response(envelope: &Envelope<'_>, id: Option<RequestId>) -> Result<Message, MessageError> {
+    let has_one = envelope.has_result != envelope.has_error;
+    if !has_one || (envelope.has_result && id.is_none()) {
+        return Err(MessageError::invalid_request(
+            "The message is neither a request nor a response",
+        ));
+    }
+    Ok(Message {
+        operation: Operation::new("response", []),
+        kind: MessageKind::Response,
+        id,
+        arguments: None,
+    })
+}
+
+/// The `id`, a string or an integer.
+fn id(envelope: &Envelope<'_>) -> Result<Option<RequestId>, MessageError> {
+    let Some(json) = envelope.id else {
+        return Ok(None);
+    };
+    let digits = json.strip_prefix('-').unwrap_or(json);
+    let is_integer = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    // A string is decoded, for half a surrogate pair is JSON and still no text.
+    let is_text = || json.starts_with('"') && serde_json::from_str::<Cow<'_, str>>(json).is_ok();
+    if json.len() <= MAX_ID && (is_integer || is_text()) {
+        Ok(Some(RequestId::from_json(json)))
+    } else {
+        Err(MessageError::invalid_request(
+            "The id is neither a string nor an integer",
+        ))
+    }
+}
+
+/// The `id` for a refusal, where there is no doubt which one it is.
+pub(super) fn echo(envelope: &Envelope<'_>) -> Option<RequestId> {
+    match envelope.fault {
+        None => id(envelope).ok().flatten(),
+        Some(_) => None,
+    }
+}
+
+fn operation(method: &str, params: &Params<'_>) -> Result<Operation, MessageError> {
+    let known = methods::known(method).map_or_else(|| Cow::Owned(method.to_owned()), Cow::Borrowed);
+    let one = |target| Ok(Operation::new(known.clone(), [target]));
+    match method {
+        "tools/call" => one(Target::Tool(required(&params.name)?)),
+        "prompts/get" => one(Target::Prompt(required(&params.name)?)),
+        "resources/read" => one(Target::Resource(required(&params.uri)?)),
+        "resources/subscribe" | "resources/unsubscribe" => Ok(Operation::new(
+            known,
+            optional(&params.uri, Target::Resource)?,
+        )),
+        "completion/complete" => Ok(Operation::new(known, completed(params)?)),
+        "subscriptions/listen" => Ok(Operation::new(known, subscribed(params)?)),
+        _ if method.starts_with("tasks/") => Ok(Operation::new(
+            known,
+            optional(&params.task_id, Target::Task)?,
+        )),
+        _ => Ok(Operation::new(known, [])),
+    }
+}
+
+/// What a completion is for. Where that is unclear it is for nothing, and nothing allows it.
+fn completed(params: &Params<'_>) -> Result<Option<Target>, MessageError> {
+    let Some(reference) = params.reference.get() else {
+        return Ok(None);
+    };
+    match reference.kind.get().map(AsRef::as_ref) {
+        Some("ref/prompt") => optional(&reference.name, Target::Prompt),
+        Some("ref/resource") => optional(&reference.uri, Target::Resource),
+        _ => Ok(None),
+    }
+}
+
+/// What a subscription is for: resources, and tasks.
+fn subscribed(params: &Params<'_>) -> Result<Vec<Target>, MessageError> {
+    let refuse = Err(MessageError::invalid_params(
+        "The subscription does not say what it is for",
+    ));
+    let filter = match &params.notifications {
+        Member::Is(filter) => filter,
+        Member::Absent => return Ok(Vec::new()),
+        Member::OtherType => return refuse,
+    };
+    let mut targets = Vec::new();
+    let kinds = [
+        (
+            &filter.resources,
+            Target::Resource as fn(Box<str>) -> Target,
+        ),
+        (&filter.tasks, Target::Task),
+    ];
+    for (names, target) in kinds {
+        match names {
+            Member::Is(names) => {
+                for name in names {
+                    targets.push(target(bounded(name)?));
+                }
+            }
+            Member::Absent => {}
+            Member::OtherType => return refuse,
+        }
+    }
+    Ok(targets)
+}
+
+fn required(name: &Member<Cow<'_, str>>) -> Result<Box<str>, MessageError> {
+    name.get()
+        .ok_or(MessageError::invalid_params("The name or uri is missing"))
+        .and_then(|name| bounded(name))
+}
+
+fn optional(
+    name: &Member<Cow<'_, str>>,
+    target: fn(Box<str>) -> Target,
+) -> Result<Option<Target>, MessageError> {
+    name.get().map(|name| bounded(name).map(target)).transpose()
+}
+
+fn bounded(name: &str) -> Result<Box<str>, MessageError> {
+    if name.len() > MAX_NAME {
+        return Err(MessageError::invalid_params("The name or uri is too long"));
+    }
+    Ok(name.into())
+}
+
+/// Where `part`, a slice of `text`, stands in it.
+fn range_in(text: &str, part: &str) -> Option<Range<usize>> {
+    let start = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+    let range = start..start.checked_add(part.len())?;
+    text.get(range.clone()).is_some().then_some(range)
+}
+
+/// `clientInfo` as `name/version`, without control characters and of bounded length.
+pub(super) fn client_claimed(envelope: &Envelope<'_>) -> Option<Box<str>> {
+    let params = envelope.params.get()?;
+    let info = params
+        .client_info
+        .get()
+        .filter(|_| {
+            let method = envelope.method.get();
+            method.is_some_and(|method| method == "initialize")
+        })
+        .or_else(|| params.meta.get()?.client_info.get())?;
+    let text = |member: &Member<Cow<'_, str>>| {
+        let text = member.get().map_or("", AsRef::as_ref);
+        let printable = text.chars().filter(|char| !char.is_control());
+        let mut kept = String::new();
+        for char in printable {
+            if kept.len() + char.len_utf8() > MAX_CLAIM / 2 {
+                break;
+            }
+            kept.push(char);
+        }
+        kept
+    };
+    let ClientInfo { name, version } = info;
+    let (name, version) = (text(name), text(version));
+    match (name.is_empty(), version.is_empty()) {
+        (true, _) => None,
+        (false, true) => Some(name.into()),
+        (false, false) => Some(format!("{name}/{version}").into()),
+    }
+}

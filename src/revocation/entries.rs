@@ -1,0 +1,147 @@
+//! The table of what was revoked.
+
+use std::{
+    collections::HashMap,
+    hash::BuildHasherDefault,
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::{
+    clock::UnixTime,
+    hash::{AsItIs, Hash128, KeyedHash},
+    token::VerifiedToken,
+};
+
+/// Enough that a shard of a million entries is rebuilt in half a millisecond.
+const SHARDS: usize = 64;
+
+/// A shard that holds fewer entries is not swept.
+const FEW: usize = 16;
+
+/// What an entry names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Token,
+    Session,
+    Client,
+    Subject,
+}
+
+/// Unix seconds up to the year 2106. The last one stands for all that come after it.
+type Seconds = u32;
+
+fn seconds(instant: UnixTime) -> Seconds {
+    Seconds::try_from(instant.as_secs()).unwrap_or(Seconds::MAX)
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    /// Tokens with an `iat` up to this second are revoked.
+    issued_up_to: Seconds,
+    /// In force up to and including this second.
+    until: Seconds,
+}
+
+impl Entry {
+    const fn is_in_force(self, now: UnixTime) -> bool {
+        self.until == Seconds::MAX || now.as_secs() <= self.until as u64
+    }
+
+    fn names(self, issued_at: Option<UnixTime>) -> bool {
+        self.issued_up_to == Seconds::MAX
+            || issued_at.is_none_or(|at| at.as_secs() <= u64::from(self.issued_up_to))
+    }
+}
+
+#[derive(Default)]
+struct Shard {
+    entries: HashMap<Hash128, Entry, BuildHasherDefault<AsItIs>>,
+    /// How many entries there may be before those whose time is over are looked for: twice as many
+    /// as were left the last time, so that the pass costs each added entry a constant amount.
+    sweep_at: usize,
+}
+
+pub(super) struct Entries {
+    shards: Box<[RwLock<Shard>]>,
+    /// Whether there ever was an entry of the kind.
+    any: [AtomicBool; 4],
+    hash: KeyedHash,
+}
+
+impl Entries {
+    pub(super) fn new() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            any: Default::default(),
+            hash: KeyedHash::default(),
+        }
+    }
+
+    pub(super) fn add(
+        &self,
+        kind: Kind,
+        iss: &str,
+        id: &str,
+        issued_up_to: UnixTime,
+        until: UnixTime,
+        now: UnixTime,
+    ) {
+        let (key, shard) = self.place(kind, iss, id);
+        let (Some(shard), Some(any)) = (shard, self.any.get(kind as usize)) else {
+            return;
+        };
+        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+        if shard.entries.len() >= shard.sweep_at.max(FEW) {
+            shard.entries.retain(|_, entry| entry.is_in_force(now));
+            shard.sweep_at = shard.entries.len() * 2;
+        }
+        let entry = shard.entries.entry(key).or_insert(Entry {
+            issued_up_to: 0,
+            until: 0,
+        });
+        entry.issued_up_to = entry.issued_up_to.max(seconds(issued_up_to));
+        entry.until = entry.until.max(seconds(until));
+        any.store(true, Ordering::Release);
+    }
+
+    /// Whether one of them names the token. The time is asked for only where it matters.
+    pub(super) fn hold(&self, token: &VerifiedToken, now: impl Fn() -> UnixTime) -> bool {
+        let claims = token.claims();
+        let principal = claims.principal();
+        let asked = [
+            (Kind::Token, claims.jwt_id()),
+            (Kind::Session, claims.session_id()),
+            (Kind::Client, principal.client_id()),
+            (Kind::Subject, Some(principal.subject())),
+        ];
+        asked.into_iter().zip(&self.any).any(|((kind, id), any)| {
+            let Some(id) = id.filter(|_| any.load(Ordering::Acquire)) else {
+                return false;
+            };
+            self.find(kind, principal.issuer(), id)
+                .is_some_and(|entry| entry.names(claims.issued_at()) && entry.is_in_force(now()))
+        })
+    }
+
+    fn find(&self, kind: Kind, iss: &str, id: &str) -> Option<Entry> {
+        let (key, shard) = self.place(kind, iss, id);
+        let shard = shard?.read().unwrap_or_else(PoisonError::into_inner);
+        shard.entries.get(&key).copied()
+    }
+
+    fn place(&self, kind: Kind, iss: &str, id: &str) -> (Hash128, Option<&RwLock<Shard>>) {
+        let key = self.hash.of(&(kind, iss, id));
+        (key, self.shards.get(key.pick(self.shards.len())))
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        let shards = self.shards.iter();
+        shards
+            .map(|shard| shard.read().map_or(0, |shard| shard.entries.len()))
+            .sum()
+    }
+}

@@ -1,0 +1,415 @@
+//! All layers in the one right order.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{
+    audit::AuditSink,
+    clock::Clock,
+    error::StoreError,
+    keys::{KeyStore, UpstreamKey, UpstreamKeyId, VerificationKey, VerificationKeyId},
+    layers::{
+        audit_log::{AuditLogLayer, AuditLogService},
+        jwt_validate::{JwtValidateLayer, JwtValidateService},
+        key_map::{KeyHeader, KeyMapBody, KeyMapLayer, KeyMapService},
+        mcp_request::{McpBody, McpRequestLayer, McpRequestService},
+        rate_limit::{RateLimitLayer, RateLimitService},
+        resource_metadata::{ResourceMetadataLayer, ResourceMetadataService},
+        revocation::{RevocationLayer, RevocationService},
+        scope_guard::{ScopeGuardLayer, ScopeGuardService},
+    },
+    oauth::ResourceMetadata,
+    policy::Policy,
+    rate::{Quota, RateKey, RateLimitStore, Verdict},
+    reject::{Reject, RejectBody},
+    revocation::{Revocation, RevocationStore},
+    token::{JwtValidator, VerifiedToken},
+    UnixTime,
+};
+
+/// All layers in the one right order: what stands outside of what is not left to the user.
+///
+/// Token check, message reading and policy are always there; the rest is added. The inner service
+/// takes requests with an [`McpBody`](crate::McpBody) and sees the caller as
+/// [`VerifiedToken`](crate::VerifiedToken) in their extensions, never the token.
+///
+/// ```
+/// use mcp_auth::{AuthStack, Jwks, JwtValidator, ResourceMetadata, ScopePolicy};
+///
+/// let (issuer, resource) = ("https://idp.example.com", "https://mcp.example.com/mcp");
+/// let auth = AuthStack::new(
+///     JwtValidator::new(issuer, resource)?,
+///     Jwks::discover(issuer)?,
+///     ResourceMetadata::new(resource, [issuer])?,
+///     ScopePolicy::from_json(r#"{"base": ["read:data"], "tools": {"get_*": []}}"#)?,
+/// );
+/// # let _ = auth;
+/// # Ok::<(), mcp_auth::ConfigError>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct AuthStack<K, V = Off, L = Off, U = Off> {
+    validate: JwtValidateLayer<K>,
+    metadata: ResourceMetadata,
+    policy: Arc<dyn Policy>,
+    read: McpRequestLayer,
+    revocation: Option<RevocationLayer<V>>,
+    rate_limit: Option<RateLimitLayer<L>>,
+    keys: KeyMapLayer<U>,
+    audit: Option<AuditLogLayer>,
+    clock: Option<Arc<dyn Clock>>,
+    reject: Option<Arc<dyn Reject>>,
+}
+
+impl<K> AuthStack<K> {
+    /// Verifies tokens with `validator` and the keys of `keys`, tells clients the `metadata`, and
+    /// lets through what `policy` allows.
+    pub fn new(
+        validator: JwtValidator,
+        keys: K,
+        metadata: ResourceMetadata,
+        policy: impl Policy + 'static,
+    ) -> Self {
+        Self {
+            validate: JwtValidateLayer::new(validator, keys),
+            metadata,
+            policy: Arc::new(policy),
+            read: McpRequestLayer::new(),
+            revocation: None,
+            rate_limit: None,
+            keys: KeyMapLayer::of(None),
+            audit: None,
+            clock: None,
+            reject: None,
+        }
+    }
+}
+
+impl<K, V, L, U> AuthStack<K, V, L, U> {
+    /// Refuses tokens that `store` says were revoked.
+    pub fn with_revocation<V2>(self, store: V2) -> AuthStack<K, V2, L, U> {
+        self.with_revocation_layer(RevocationLayer::new(store))
+    }
+
+    /// The same with the layer as you set it up.
+    pub fn with_revocation_layer<V2>(self, layer: RevocationLayer<V2>) -> AuthStack<K, V2, L, U> {
+        AuthStack {
+            validate: self.validate,
+            metadata: self.metadata,
+            policy: self.policy,
+            read: self.read,
+            revocation: Some(layer),
+            rate_limit: self.rate_limit,
+            keys: self.keys,
+            audit: self.audit,
+            clock: self.clock,
+            reject: self.reject,
+        }
+    }
+
+    /// Counts what callers ask for.
+    pub fn with_rate_limit<L2>(self, layer: RateLimitLayer<L2>) -> AuthStack<K, V, L2, U> {
+        AuthStack {
+            validate: self.validate,
+            metadata: self.metadata,
+            policy: self.policy,
+            read: self.read,
+            revocation: self.revocation,
+            rate_limit: Some(layer),
+            keys: self.keys,
+            audit: self.audit,
+            clock: self.clock,
+            reject: self.reject,
+        }
+    }
+
+    /// Swaps the caller's identity for a key of `store`, under `header`.
+    pub fn with_upstream_keys<U2>(
+        self,
+        store: U2,
+        header: KeyHeader,
+    ) -> AuthStack<K, V, L, U2> {
+        self.with_upstream_keys_layer(KeyMapLayer::new(store).with_header(header))
+    }
+
+    /// The same with the layer as you set it up.
+    pub fn with_upstream_keys_layer<U2>(self, layer: KeyMapLayer<U2>) -> AuthStack<K, V, L, U2> {
+        AuthStack {
+            validate: self.validate,
+            metadata: self.metadata,
+            policy: self.policy,
+            read: self.read,
+            revocation: self.revocation,
+            rate_limit: self.rate_limit,
+            keys: layer,
+            audit: self.audit,
+            clock: self.clock,
+            reject: self.reject,
+        }
+    }
+
+    /// Tells `sink` what happened to every request.
+    pub fn with_audit(mut self, sink: impl AuditSink + 'static) -> Self {
+        self.audit = Some(AuditLogLayer::new(sink));
+        self
+    }
+
+    /// Remembers at most `tokens` verified tokens (default 10,000).
+    pub fn with_token_cache(mut self, tokens: usize) -> Self {
+        self.validate = self.validate.with_cache(tokens);
+        self
+    }
+
+    /// Reads bodies of at most `bytes` (default 4 MiB).
+    pub fn with_max_body(mut self, bytes: usize) -> Self {
+        self.read = self.read.with_max_body(bytes);
+        self
+    }
+
+    /// Reads the time from `clock` instead of the system's, in all layers.
+    pub fn with_clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Shapes the bodies of refusals, in all layers.
+    pub fn with_reject(mut self, reject: impl Reject + 'static) -> Self {
+        self.reject = Some(Arc::new(reject));
+        self
+    }
+}
+
+/// Settings that all refusing layers of the stack share.
+macro_rules! shared {
+    ($stack:ident, $layer:expr) => {{
+        let mut layer = $layer;
+        if let Some(clock) = &$stack.clock {
+            layer = layer.with_clock(Arc::clone(clock));
+        }
+        if let Some(reject) = &$stack.reject {
+            layer = layer.with_reject(Arc::clone(reject));
+        }
+        layer
+    }};
+}
+
+impl<S, K, V, L, U> Layer<S> for AuthStack<K, V, L, U>
+where
+    K: Clone,
+    V: Clone,
+    L: Clone,
+    U: Clone,
+{
+    type Service = Auth<S, K, V, L, U>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let base = self.policy.base();
+        let metadata = self.metadata.clone().with_scopes_supported(&base);
+
+        // Innermost first.
+        let keyed = shared!(self, self.keys.clone()).layer(inner);
+        let limited = match &self.rate_limit {
+            Some(layer) => shared!(self, layer.clone()).layer(keyed),
+            None => RateLimitService::pass_through(keyed),
+        };
+        let guarded = shared!(self, ScopeGuardLayer::new(Arc::clone(&self.policy)))
+            .with_metadata(&metadata)
+            .layer(limited);
+        let read = shared!(self, self.read.clone()).layer(guarded);
+        let unrevoked = match &self.revocation {
+            Some(layer) => shared!(self, layer.clone())
+                .with_base(base.clone())
+                .with_metadata(&metadata)
+                .layer(read),
+            None => RevocationService::pass_through(read),
+        };
+        let validated = shared!(self, self.validate.clone())
+            .with_base(base)
+            .with_metadata(&metadata)
+            .layer(unrevoked);
+        let described = ResourceMetadataLayer::new(&metadata).layer(validated);
+        let tower = match &self.audit {
+            Some(layer) => match &self.clock {
+                Some(clock) => layer.clone().with_clock(Arc::clone(clock)).layer(described),
+                None => layer.layer(described),
+            },
+            None => AuditLogService::pass_through(described),
+        };
+        Auth { tower }
+    }
+}
+
+impl<K, V, L, U> fmt::Debug for AuthStack<K, V, L, U> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthStack")
+            .field("resource", self.metadata.resource())
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The layers around `S`, outermost first.
+type Tower<S, K, V, L, U> = AuditLogService<
+    ResourceMetadataService<
+        JwtValidateService<
+            RevocationService<
+                McpRequestService<ScopeGuardService<RateLimitService<KeyMapService<S, U>, L>>>,
+                V,
+            >,
+            K,
+        >,
+    >,
+>;
+
+/// The service of [`AuthStack`].
+#[derive(Clone)]
+pub struct Auth<S, K, V = Off, L = Off, U = Off> {
+    tower: Tower<S, K, V, L, U>,
+}
+
+impl<S, K, V, L, U> fmt::Debug for Auth<S, K, V, L, U> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auth").finish_non_exhaustive()
+    }
+}
+
+impl<S, K, V, L, U, B, ResB> Service<Request<B>> for Auth<S, K, V, L, U>
+where
+    S: Service<Request<McpBody>, Response = Response<ResB>> + Clone,
+    K: KeyStore<VerificationKeyId, Key = VerificationKey>,
+    V: RevocationStore,
+    L: RateLimitStore,
+    U: KeyStore<UpstreamKeyId, Key = UpstreamKey>,
+    B: Body<Data = Bytes>,
+    ResB: RejectBody,
+{
+    type Response = Response<AuthBody<ResB>>;
+    type Error = S::Error;
+    type Future = AuthFuture<<Tower<S, K, V, L, U> as Service<Request<B>>>::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        <Tower<S, K, V, L, U> as Service<Request<B>>>::poll_ready(&mut self.tower, context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        AuthFuture {
+            inner: self.tower.call(request),
+        }
+    }
+}
+
+pin_project! {
+    /// The response of [`Auth`].
+    pub struct AuthFuture<F> {
+        #[pin]
+        inner: F,
+    }
+}
+
+impl<F, B, E> Future for AuthFuture<F>
+where
+    F: Future<Output = Result<Response<KeyMapBody<B>>, E>>,
+{
+    type Output = Result<Response<AuthBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = ready!(self.project().inner.poll(context));
+        Poll::Ready(response.map(|response| response.map(|inner| AuthBody { inner })))
+    }
+}
+
+impl<F> fmt::Debug for AuthFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthFuture").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// The response body of [`Auth`]: a refusal, or the inner service's own body, passed on piece
+    /// by piece.
+    #[derive(Debug)]
+    pub struct AuthBody<B> {
+        #[pin]
+        inner: KeyMapBody<B>,
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for AuthBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        self.project().inner.poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl<B: RejectBody> RejectBody for AuthBody<B> {
+    fn from_bytes(bytes: Bytes) -> Self {
+        Self {
+            inner: KeyMapBody::from_bytes(bytes),
+        }
+    }
+}
+
+/// A part that is left out. It has no value, so that nobody can put a store that never answers
+/// into a layer.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Off {}
+
+/// The answer of a store that cannot exist.
+pub type Never<T> = std::future::Ready<Result<T, StoreError>>;
+
+impl RevocationStore for Off {
+    type Future = Never<Revocation>;
+
+    fn status(&self, _: &VerifiedToken) -> Self::Future {
+        match *self {}
+    }
+}
+
+impl RateLimitStore for Off {
+    type Future = Never<Verdict>;
+
+    fn take(
+        &self,
+        _: &RateKey,
+        _: &Quota,
+        _: std::num::NonZeroU32,
+        _: UnixTime,
+    ) -> Self::Future {
+        match *self {}
+    }
+}
+
+impl KeyStore<UpstreamKeyId> for Off {
+    type Key = UpstreamKey;
+    type Future = Never<Option<UpstreamKey>>;
+
+    fn key(&self, _: &UpstreamKeyId) -> Self::Future {
+        match *self {}
+    }
+}
