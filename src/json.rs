@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
-use serde::de::{Deserializer, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 /// How deep arrays and objects may nest.
 pub(crate) const MAX_DEPTH: u8 = 32;
@@ -40,7 +40,14 @@ pub(crate) enum Value<'a> {
 ///
 /// The parser's, with line and column. It repeats nothing of the text.
 pub(crate) fn check(text: &str) -> Result<(), serde_json::Error> {
-    read(text, Any { depth: 0, keep: false }).map(drop)
+    read(
+        text,
+        Any {
+            depth: 0,
+            keep: false,
+        },
+    )
+    .map(drop)
 }
 
 /// Reads one strict JSON object and hands its members over in their order.

@@ -4,6 +4,7 @@ mod audit;
 mod clock;
 mod error;
 mod hash;
+mod json;
 mod keys;
 mod mcp;
 mod oauth;

@@ -425,7 +425,9 @@ pub(super) mod tests {
     #[test]
     fn lists_and_times_are_bounded() {
         let mut event = event(AuditDecision::Allow, "alice");
-        event.held_scopes = (0..300).filter_map(|i| format!("s{i}").parse().ok()).collect();
+        event.held_scopes = (0..300)
+            .filter_map(|i| format!("s{i}").parse().ok())
+            .collect();
         event.required_scopes = Scope::from_claim(&"x".repeat(1000));
         event.total_ms = Duration::MAX;
         let json: serde_json::Value = serde_json::from_str(&event.to_json()).unwrap_or_default();

@@ -11,10 +11,9 @@ mod tracing_sink;
 
 #[cfg(feature = "test-util")]
 pub use self::recording::RecordingSink;
+pub(crate) use self::text::Text;
 pub use self::{
     event::{AuditDecision, AuditEvent, AuditOperation, AuditRateLimit, AuditRevocation},
-
     sink::{AuditSink, AuditSinkFn, audit_sink_fn},
     tracing_sink::TracingSink,
 };
-pub(crate) use self::text::Text;

@@ -145,6 +145,9 @@ mod tests {
         let json = String::from_utf8_lossy(&json);
         assert!(!json.contains(is_harmful), "{json}");
         // It is the same text to whoever reads the JSON.
-        assert_eq!(serde_json::from_str::<String>(&json).ok().as_deref(), Some(nasty));
+        assert_eq!(
+            serde_json::from_str::<String>(&json).ok().as_deref(),
+            Some(nasty)
+        );
     }
 }

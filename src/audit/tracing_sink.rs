@@ -71,13 +71,17 @@ fn some(text: Option<&str>) -> Option<Cow<'_, str>> {
 
 fn joined(words: impl Iterator<Item = impl AsRef<str>>) -> String {
     let words = words.take(super::event::MAX_ELEMENTS);
-    let words: Vec<String> = words.map(|word| capped(word.as_ref()).into_owned()).collect();
+    let words: Vec<String> = words
+        .map(|word| capped(word.as_ref()).into_owned())
+        .collect();
     words.join(" ")
 }
 
 fn operations(event: &AuditEvent) -> Option<String> {
     let words = event.operations()?.iter();
-    let words = words.flat_map(|it| [Some(it.action()), it.tool()]).flatten();
+    let words = words
+        .flat_map(|it| [Some(it.action()), it.tool()])
+        .flatten();
     Some(harmless(&joined(words)).into_owned())
 }
 

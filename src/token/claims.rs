@@ -1,12 +1,18 @@
 //! What a token says: its claims set, read once and strictly.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::{
     clock::UnixTime,
     error::Reason,
+    json,
     token::{Principal, Scope},
 };
 
@@ -25,6 +31,8 @@ pub struct Claims {
     session_id: Option<Arc<str>>,
     scope: Scope,
     json: Box<str>,
+    /// The claims as a tree, for whoever asks for one by its path.
+    tree: OnceLock<Value>,
 }
 
 impl Claims {
@@ -36,8 +44,56 @@ impl Claims {
     /// [`Reason::InvalidToken`] where it is no such object, or a registered claim is missing or of
     /// the wrong type; [`Reason::WrongType`] where the claims are those of another kind of token.
     pub fn from_json(json: &str) -> Result<Self, Reason> {
-        let _ = json;
-        todo!()
+        let mut found = Found::default();
+        json::read_object(json, |name, value| found.take(name, value))
+            .map_err(|_| Reason::InvalidToken)?;
+        if found.is_other_kind {
+            return Err(Reason::WrongType);
+        }
+        if found.is_mistyped {
+            return Err(Reason::InvalidToken);
+        }
+        let (Some(iss), Some(sub), Some(expires_at)) = (found.iss, found.sub, found.exp) else {
+            return Err(Reason::InvalidToken);
+        };
+        if sub.is_empty() {
+            return Err(Reason::InvalidToken);
+        }
+        Ok(Self {
+            principal: Principal::new(iss, sub, found.client_id.or(found.azp)),
+            audience: found.aud,
+            expires_at,
+            not_before: found.nbf,
+            issued_at: found.iat,
+            jwt_id: found.jti,
+            session_id: found.sid,
+            scope: found.scope,
+            json: json.into(),
+            tree: OnceLock::new(),
+        })
+    }
+
+    /// Adds what the claim at `path` lists to the scopes.
+    pub(crate) fn add_scopes_at(&mut self, path: &str) {
+        let scopes = match self.at(path) {
+            Some(Value::String(text)) => Scope::from_claim(text),
+            Some(Value::Array(items)) => {
+                Scope::from_claim_items(items.iter().filter_map(Value::as_str))
+            }
+            _ => return,
+        };
+        self.scope.extend(scopes.iter().cloned());
+    }
+
+    fn at(&self, path: &str) -> Option<&Value> {
+        let tree = self
+            .tree
+            .get_or_init(|| serde_json::from_str(&self.json).unwrap_or_default());
+        // A claim may have a dot, or be an URL, in its own name.
+        tree.get(path).or_else(|| {
+            path.split('.')
+                .try_fold(tree, |value, name| value.get(name))
+        })
     }
 
     /// Who is calling.
@@ -91,8 +147,11 @@ impl Claims {
     /// element that does.
     #[must_use]
     pub fn has(&self, path: &str, value: &str) -> bool {
-        let _ = (path, value);
-        todo!()
+        match self.at(path) {
+            Some(Value::String(text)) => text == value,
+            Some(Value::Array(items)) => items.iter().any(|item| item.as_str() == Some(value)),
+            _ => false,
+        }
     }
 
     /// All claims, read into a type of yours.
@@ -113,5 +172,160 @@ impl fmt::Debug for Claims {
             .field("expires_at", &self.expires_at)
             .field("scope", &self.scope)
             .finish_non_exhaustive()
+    }
+}
+
+/// The registered claims, as they come by.
+#[derive(Default)]
+struct Found {
+    iss: Option<Arc<str>>,
+    sub: Option<Arc<str>>,
+    aud: Vec<Box<str>>,
+    exp: Option<UnixTime>,
+    nbf: Option<UnixTime>,
+    iat: Option<UnixTime>,
+    jti: Option<Arc<str>>,
+    sid: Option<Arc<str>>,
+    client_id: Option<Arc<str>>,
+    azp: Option<Arc<str>>,
+    scope: Scope,
+    is_mistyped: bool,
+    is_other_kind: bool,
+}
+
+impl Found {
+    fn take(&mut self, name: &str, value: json::Value<'_>) {
+        let text = |value: json::Value<'_>| match value {
+            json::Value::String(text) => Some(Arc::from(&*text)),
+            _ => None,
+        };
+        let is_typed = match name {
+            "iss" => set(&mut self.iss, text(value)),
+            "sub" => set(&mut self.sub, text(value)),
+            "jti" => set(&mut self.jti, text(value)),
+            "sid" => set(&mut self.sid, text(value)),
+            "client_id" => set(&mut self.client_id, text(value)),
+            "azp" => set(&mut self.azp, text(value)),
+            "exp" => set(&mut self.exp, numeric_date(&value)),
+            "nbf" => set(&mut self.nbf, numeric_date(&value)),
+            "iat" => set(&mut self.iat, numeric_date(&value)),
+            "aud" => match value {
+                json::Value::String(one) => {
+                    self.aud = vec![(*one).into()];
+                    true
+                }
+                json::Value::Strings(all) => {
+                    self.aud = all.iter().map(|one| (**one).into()).collect();
+                    true
+                }
+                _ => false,
+            },
+            "scope" | "scp" => {
+                match value {
+                    json::Value::String(text) => {
+                        self.scope.extend(Scope::from_claim(&text).iter().cloned());
+                    }
+                    json::Value::Strings(items) => {
+                        let items = items.iter().map(|item| &**item);
+                        self.scope
+                            .extend(Scope::from_claim_items(items).iter().cloned());
+                    }
+                    _ => {}
+                }
+                true
+            }
+            // ID tokens, logout tokens, and tokens that are bound to a key nobody proved to hold.
+            "nonce" | "at_hash" | "c_hash" | "events" | "cnf" => {
+                self.is_other_kind = true;
+                true
+            }
+            "token_use" | "typ" => {
+                self.is_other_kind |= matches!(value, json::Value::String(kind)
+                    if kind.eq_ignore_ascii_case("id"));
+                true
+            }
+            _ => true,
+        };
+        self.is_mistyped |= !is_typed;
+    }
+}
+
+/// Fills the slot; `false` where the value had another type.
+fn set<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
+    *slot = value;
+    slot.is_some()
+}
+
+/// A NumericDate (RFC 7519 section 2): seconds, maybe with a fraction.
+fn numeric_date(value: &json::Value<'_>) -> Option<UnixTime> {
+    match *value {
+        json::Value::Integer(seconds) => Some(UnixTime::from_secs(seconds)),
+        json::Value::Number(seconds) if seconds >= 0.0 => Some(
+            Duration::try_from_secs_f64(seconds)
+                .map_or(UnixTime::MAX, |since| UnixTime::EPOCH.saturating_add(since)),
+        ),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn read(changes: &str) -> Result<Claims, Reason> {
+        Claims::from_json(&format!(
+            r#"{{"iss":"https://i","sub":"alice","exp":1000{changes}}}"#
+        ))
+    }
+
+    #[test]
+    fn what_is_read_is_what_was_said() {
+        let claims = read(
+            r#","aud":["a","b"],"nbf":1.5,"iat":2,"jti":"j","azp":"c","scope":"x y","scp":["z"],"realm_access":{"roles":["r","s"]}"#,
+        )
+        .unwrap();
+        assert_eq!(claims.audience().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(
+            claims.not_before(),
+            Some(UnixTime::from_nanos(1_500_000_000))
+        );
+        assert_eq!(claims.principal().client_id().unwrap().as_ref(), "c");
+        assert_eq!(claims.scope().to_string(), "x y z");
+        assert!(claims.has("realm_access.roles", "s"));
+        assert!(!claims.has("realm_access.roles", "t"));
+    }
+
+    #[test]
+    fn what_is_not_so_is_refused() {
+        for changes in [
+            r#","exp":1"#,
+            r#","aud":5"#,
+            r#","aud":["a",5]"#,
+            r#","aud":null"#,
+            r#","nbf":"5""#,
+            r#","nbf":-1"#,
+            r#","iat":1e400"#,
+            r#","jti":5"#,
+            r#","x":{"y":1,"\u0079":2}"#,
+            r#","x":"\ud800""#,
+        ] {
+            assert_eq!(
+                read(changes).unwrap_err(),
+                Reason::InvalidToken,
+                "{changes}"
+            );
+        }
+        for changes in [
+            r#","nonce":"n""#,
+            r#","cnf":{}"#,
+            r#","token_use":"id""#,
+            r#","events":{}"#,
+        ] {
+            assert_eq!(read(changes).unwrap_err(), Reason::WrongType, "{changes}");
+        }
+        assert!(Claims::from_json(r#"{"iss":["https://i"],"sub":"a","exp":1}"#).is_err());
+        assert!(Claims::from_json(r#"{"iss":"https://i","sub":"","exp":1}"#).is_err());
+        assert!(Claims::from_json(r#"{"iss":"https://i","sub":"a"}"#).is_err());
     }
 }
