@@ -6,6 +6,7 @@ mod error;
 mod hash;
 mod json;
 mod keys;
+mod layers;
 mod mcp;
 mod oauth;
 mod policy;
@@ -13,6 +14,8 @@ mod rate;
 mod reject;
 mod revocation;
 mod secret;
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+mod stack;
 mod token;
 mod trail;
 
@@ -38,4 +41,29 @@ pub use self::{
 };
 
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
-pub use self::keys::{Algorithm, VerificationKey, VerificationKeyId};
+pub use self::keys::{Algorithm, StaticJwks, VerificationKey, VerificationKeyId};
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+pub use self::token::{JwtValidator, TokenError, UnverifiedToken};
+
+#[cfg(feature = "test-util")]
+pub use self::audit::RecordingSink;
+pub use self::{
+    audit::{
+        AuditDecision, AuditEvent, AuditOperation, AuditRateLimit, AuditRevocation, AuditSink,
+        AuditSinkFn, TracingSink, audit_sink_fn,
+    },
+    layers::{
+        audit_log::AuditLogLayer,
+        key_map::{KeyHeader, KeyMapLayer},
+        mcp_request::{McpBody, McpRequestLayer},
+        rate_limit::{PeerAddr, RateLimit, RateLimitLayer},
+        resource_metadata::{ResourceMetadataEndpoint, ResourceMetadataLayer},
+        revocation::RevocationLayer,
+        scope_guard::ScopeGuardLayer,
+    },
+};
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+pub use self::{
+    layers::jwt_validate::JwtValidateLayer,
+    stack::{Auth, AuthBody, AuthStack},
+};

@@ -16,6 +16,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
+    UnixTime,
     audit::AuditSink,
     clock::Clock,
     error::StoreError,
@@ -36,7 +37,6 @@ use crate::{
     reject::{Reject, RejectBody},
     revocation::{Revocation, RevocationStore},
     token::{JwtValidator, VerifiedToken},
-    UnixTime,
 };
 
 /// All layers in the one right order: what stands outside of what is not left to the user.
@@ -136,11 +136,7 @@ impl<K, V, L, U> AuthStack<K, V, L, U> {
     }
 
     /// Swaps the caller's identity for a key of `store`, under `header`.
-    pub fn with_upstream_keys<U2>(
-        self,
-        store: U2,
-        header: KeyHeader,
-    ) -> AuthStack<K, V, L, U2> {
+    pub fn with_upstream_keys<U2>(self, store: U2, header: KeyHeader) -> AuthStack<K, V, L, U2> {
         self.with_upstream_keys_layer(KeyMapLayer::new(store).with_header(header))
     }
 
@@ -394,13 +390,7 @@ impl RevocationStore for Off {
 impl RateLimitStore for Off {
     type Future = Never<Verdict>;
 
-    fn take(
-        &self,
-        _: &RateKey,
-        _: &Quota,
-        _: std::num::NonZeroU32,
-        _: UnixTime,
-    ) -> Self::Future {
+    fn take(&self, _: &RateKey, _: &Quota, _: std::num::NonZeroU32, _: UnixTime) -> Self::Future {
         match *self {}
     }
 }

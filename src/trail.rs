@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    audit::{AuditRateLimit, AuditRevocation},
     mcp::McpRequest,
     token::{Scope, VerifiedToken},
 };
@@ -25,8 +26,8 @@ struct Slots {
     request: OnceLock<McpRequest>,
     required: OnceLock<Scope>,
     key_name: OnceLock<Arc<str>>,
-    revocation: OnceLock<&'static str>,
-    rate_limit: OnceLock<&'static str>,
+    revocation: OnceLock<AuditRevocation>,
+    rate_limit: OnceLock<AuditRateLimit>,
     upstream_called: OnceLock<Instant>,
     upstream_took: OnceLock<Duration>,
 }
@@ -59,10 +60,10 @@ slots! {
     set_required required: Scope;
     /// The name of the key that was injected.
     set_key_name key_name: Arc<str>;
-    /// `active`, `revoked` or `unchecked`.
-    set_revocation revocation: &'static str;
-    /// `ok`, `limited` or `local`.
-    set_rate_limit rate_limit: &'static str;
+    /// What became of the question whether the token was revoked.
+    set_revocation revocation: AuditRevocation;
+    /// What the limits said.
+    set_rate_limit rate_limit: AuditRateLimit;
 }
 
 impl AuthTrail {

@@ -1,13 +1,18 @@
 //! Keys at both ends of the pipeline: those that verify a token's signature, and those that the
 //! service behind understands.
 
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+mod static_jwks;
 mod store;
 mod upstream;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod verification;
 
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
-pub use self::verification::{Algorithm, VerificationKey, VerificationKeyId};
+pub use self::{
+    static_jwks::StaticJwks,
+    verification::{Algorithm, VerificationKey, VerificationKeyId},
+};
 pub use self::{
     store::{BoxKeyStore, KeyStore, KeyStoreFn, key_store_fn},
     upstream::{UpstreamKey, UpstreamKeyId},

@@ -129,3 +129,355 @@ fn decode<'a>(headers: Option<&MirroredHeaders<'a>>) -> Result<Decoded<'a>, Mess
         .map_or_else(|| Ok(Decoded::default()), MirroredHeaders::decode)
         .map_err(MessageError::header_mismatch)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::mcp::MessageKind;
+
+    /// Version, method and name as the headers have them; `-` stands for a header that is missing.
+    fn headers<'a>([version, method, name]: [&'a str; 3]) -> MirroredHeaders<'a> {
+        let some = |value: &'a str| (value != "-").then_some(value.as_bytes());
+        MirroredHeaders {
+            protocol_version: some(version),
+            method: some(method),
+            name: some(name),
+            has_session: false,
+        }
+    }
+
+    fn read_with(values: [&str; 3], body: &str) -> Result<McpRequest, MessageError> {
+        read(Bytes::copy_from_slice(body.as_bytes()), &headers(values))
+    }
+
+    /// A request with the id 7 that names its version in `_meta` where it has one.
+    fn request(method: &str, params: &str, version: &str) -> String {
+        let meta = match version {
+            "-" => String::from("\"x\":0"),
+            _ => format!(r#""_meta":{{"io.modelcontextprotocol/protocolVersion":"{version}"}}"#),
+        };
+        let comma = if params.is_empty() { "" } else { "," };
+        format!(
+            r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{{{params}{comma}{meta}}}}}"#
+        )
+    }
+
+    const OK: i32 = 0;
+    const NEW: &str = "2026-07-28";
+
+    #[test]
+    fn headers_and_body_agree_or_are_refused() {
+        let tool = r#""name":"put_note""#;
+        let uri = r#""uri":"file:///a""#;
+        let task = r#""taskId":"t1""#;
+        for (expected, values, method, params, meta) in [
+            // All there, and the same.
+            (OK, [NEW, "tools/call", "put_note"], "tools/call", tool, NEW),
+            (
+                OK,
+                [NEW, " tools/call\t", " put_note "],
+                "tools/call",
+                tool,
+                NEW,
+            ),
+            (
+                OK,
+                [NEW, "tools/call", "=?base64?cHV0X25vdGU=?="],
+                "tools/call",
+                tool,
+                NEW,
+            ),
+            (
+                OK,
+                [NEW, "resources/read", "file:///a"],
+                "resources/read",
+                uri,
+                NEW,
+            ),
+            (OK, [NEW, "tasks/get", "t1"], "tasks/get", task, NEW),
+            (OK, [NEW, "tools/list", "-"], "tools/list", "", NEW),
+            // What `_meta` lacks is the server's to refuse.
+            (OK, [NEW, "tools/call", "put_note"], "tools/call", tool, "-"),
+            // An unknown version passes, and is held to the newest rules.
+            (
+                OK,
+                ["2099-01-01", "tools/call", "put_note"],
+                "tools/call",
+                tool,
+                "2099-01-01",
+            ),
+            (
+                -32020,
+                ["2099-01-01", "-", "put_note"],
+                "tools/call",
+                tool,
+                "2099-01-01",
+            ),
+            // Missing.
+            (
+                -32020,
+                ["-", "tools/call", "put_note"],
+                "tools/call",
+                tool,
+                NEW,
+            ),
+            (-32020, [NEW, "-", "put_note"], "tools/call", tool, NEW),
+            (-32020, [NEW, "tools/call", "-"], "tools/call", tool, NEW),
+            (
+                -32020,
+                [NEW, "resources/read", "-"],
+                "resources/read",
+                uri,
+                NEW,
+            ),
+            (
+                -32020,
+                [NEW, "tasks/cancel", "-"],
+                "tasks/cancel",
+                task,
+                NEW,
+            ),
+            // Different.
+            (
+                -32020,
+                [NEW, "tools/call", "get_note"],
+                "tools/call",
+                tool,
+                NEW,
+            ),
+            (
+                -32020,
+                [NEW, "tools/call", "Put_note"],
+                "tools/call",
+                tool,
+                NEW,
+            ),
+            (
+                -32020,
+                [NEW, "tools/list", "put_note"],
+                "tools/call",
+                tool,
+                NEW,
+            ),
+            (
+                -32020,
+                [NEW, "Tools/call", "put_note"],
+                "tools/call",
+                tool,
+                NEW,
+            ),
+            (
+                -32020,
+                [NEW, "tools/call", "put_note, put_note"],
+                "tools/call",
+                tool,
+                NEW,
+            ),
+            (
+                -32020,
+                [NEW, "=?base64?dG9vbHMvY2FsbA==?=", "put_note"],
+                "tools/call",
+                tool,
+                NEW,
+            ),
+            (
+                -32020,
+                [NEW, "tools/call", "=?base64?Z2V0X25vdGU=?="],
+                "tools/call",
+                tool,
+                NEW,
+            ),
+            (
+                -32020,
+                [NEW, "resources/read", "file:///b"],
+                "resources/read",
+                uri,
+                NEW,
+            ),
+            (-32020, [NEW, "tasks/get", "t2"], "tasks/get", task, NEW),
+            (
+                -32020,
+                ["2025-11-25", "tools/call", "put_note"],
+                "tools/call",
+                tool,
+                NEW,
+            ),
+            (
+                -32020,
+                [NEW, "tools/call", "put_note"],
+                "tools/call",
+                tool,
+                "2025-11-25",
+            ),
+            // Malformed.
+            (-32020, [NEW, "tools/call", ""], "tools/call", tool, NEW),
+            (
+                -32020,
+                ["", "tools/call", "put_note"],
+                "tools/call",
+                tool,
+                "-",
+            ),
+            (
+                -32020,
+                [NEW, "tools/call", "=?base64?cHV0X25vdGU?="],
+                "tools/call",
+                tool,
+                NEW,
+            ),
+            // In the older revisions they need not be there, and must not lie either.
+            (OK, ["2025-11-25", "-", "-"], "tools/call", tool, "-"),
+            (OK, ["-", "-", "-"], "tools/call", tool, "-"),
+            (OK, ["-", "tools/call", "put_note"], "tools/call", tool, "-"),
+            (
+                -32020,
+                ["2025-11-25", "tools/list", "-"],
+                "tools/call",
+                tool,
+                "-",
+            ),
+            (
+                -32020,
+                ["2025-03-26", "-", "get_note"],
+                "tools/call",
+                tool,
+                "-",
+            ),
+            (-32020, ["-", "-", "get_note"], "tools/call", tool, "-"),
+            // A method that is not known here, and a name that some member must be.
+            (OK, ["-", "-", "a"], "acme/do", r#""name":"a""#, "-"),
+            (-32020, ["-", "-", "b"], "acme/do", r#""name":"a""#, "-"),
+            (OK, ["-", "-", "b"], "ping", "", "-"),
+            // The parameters before the headers.
+            (-32602, [NEW, "tools/list", "-"], "tools/call", "", NEW),
+        ] {
+            let body = request(method, params, meta);
+            let got = read_with(values, &body);
+            let code = got.as_ref().map_or_else(MessageError::code, |_| OK);
+            assert_eq!(code, expected, "{values:?} {body}");
+            if let Err(error) = got {
+                assert_eq!(error.id().unwrap().as_json(), "7", "{body}");
+                let reason = if code == -32020 {
+                    "header_mismatch"
+                } else {
+                    "malformed_message"
+                };
+                assert_eq!(error.reason().as_str(), reason);
+            }
+        }
+    }
+
+    #[test]
+    fn the_revision_is_the_headers_then_the_bodys_then_the_oldest() {
+        use ProtocolVersion::{Unknown, V2025_03_26, V2025_06_18, V2025_11_25, V2026_07_28};
+        for (expected, values, method, params, meta) in [
+            (V2025_03_26, ["-", "-", "-"], "ping", "", "-"),
+            (V2025_06_18, ["2025-06-18", "-", "-"], "ping", "", "-"),
+            (V2025_11_25, ["-", "-", "-"], "ping", "", "2025-11-25"),
+            (V2026_07_28, [NEW, "tools/list", "-"], "tools/list", "", NEW),
+            (Unknown, ["1", "tools/list", "-"], "tools/list", "", "-"),
+            (
+                V2025_11_25,
+                ["-", "-", "-"],
+                "initialize",
+                r#""protocolVersion":"2025-11-25""#,
+                "-",
+            ),
+            (
+                V2025_03_26,
+                ["-", "-", "-"],
+                "initialize",
+                r#""protocolVersion":"2099-01-01""#,
+                "-",
+            ),
+            (
+                V2025_03_26,
+                ["-", "-", "-"],
+                "initialize",
+                r#""protocolVersion":"2026-07-28""#,
+                "-",
+            ),
+            (
+                V2025_03_26,
+                ["-", "-", "-"],
+                "initialize",
+                r#""protocolVersion":7"#,
+                "-",
+            ),
+            (
+                V2025_03_26,
+                ["-", "-", "-"],
+                "ping",
+                r#""protocolVersion":"2025-11-25""#,
+                "-",
+            ),
+        ] {
+            let body = request(method, params, meta);
+            assert_eq!(
+                read_with(values, &body).unwrap().version(),
+                expected,
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_version_that_is_no_string_is_refused() {
+        let body = r#"{"jsonrpc":"2.0","id":7,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":1}}}"#;
+        let code = |values| read_with(values, body).unwrap_err().code();
+        assert_eq!(code(["-", "-", "-"]), -32602);
+        assert_eq!(code([NEW, "tools/list", "-"]), -32020);
+    }
+
+    #[test]
+    fn notifications_need_no_headers_and_responses_have_no_place_in_the_newest_revision() {
+        let note = r#"{"jsonrpc":"2.0","method":"notifications/cancelled"}"#;
+        let read = read_with([NEW, "-", "-"], note).unwrap();
+        assert_eq!(read.messages()[0].kind(), MessageKind::Notification);
+        let other = read_with([NEW, "tools/list", "-"], note).unwrap_err();
+        assert_eq!(other.code(), -32020);
+
+        let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+        let read = read_with(["2025-11-25", "-", "-"], answer).unwrap();
+        assert_eq!(read.messages()[0].operation().method(), "response");
+        for (values, code) in [
+            ([NEW, "-", "-"], -32600),
+            (["2025-11-25", "tools/call", "-"], -32020),
+        ] {
+            assert_eq!(read_with(values, answer).unwrap_err().code(), code);
+        }
+    }
+
+    #[test]
+    fn batches_belong_to_one_revision() {
+        let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+        let two = format!("[{ping},{ping}]");
+        assert_eq!(read_with(["-"; 3], &two).unwrap().messages().len(), 2);
+        let three = format!(" [{ping},{ping},{ping}]\n");
+        let read = read_with(["2025-03-26", "-", "-"], &three).unwrap();
+        assert!(read.is_batch() && read.id().is_none());
+        assert_eq!(read.messages().len(), 3);
+
+        let longest = format!("[{}]", vec![ping; 100].join(","));
+        assert_eq!(read_with(["-"; 3], &longest).unwrap().messages().len(), 100);
+        let too_long = format!("[{}]", vec![ping; 101].join(","));
+        let newer = request("tools/list", "", "2025-06-18");
+        for (code, values, body) in [
+            (-32600, ["2025-06-18", "-", "-"], two.as_str()),
+            (-32600, [NEW, "ping", "-"], &two),
+            (-32600, ["-"; 3], &too_long),
+            (-32600, ["-"; 3], "[]"),
+            (-32600, ["-"; 3], &format!("[[{ping}]]")),
+            (-32600, ["-"; 3], &format!("[{ping},1]")),
+            (-32600, ["-"; 3], &format!("[{ping},{newer}]")),
+            (-32020, ["2025-03-26", "-", "-"], &format!("[{newer}]")),
+            (-32020, ["-", "tools/list", "-"], &two),
+            (-32700, ["-"; 3], &format!("[{ping}")),
+            (-32700, ["-"; 3], &format!("[{ping}]]")),
+        ] {
+            let error = read_with(values, body).unwrap_err();
+            assert_eq!((error.code(), error.id()), (code, None), "{body}");
+        }
+    }
+}

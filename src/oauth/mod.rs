@@ -4,7 +4,10 @@ mod challenge;
 mod metadata;
 mod url;
 
-pub(crate) use self::{challenge::Challenger, url::is_secure_or_loopback};
+pub(crate) use self::{
+    challenge::Challenger,
+    url::{is_secure_or_loopback, parse as parse_url},
+};
 pub use self::{
     challenge::{Challenge, ErrorCode},
     metadata::ResourceMetadata,

@@ -1,13 +1,28 @@
 //! Who is calling: what a token says, and the proof that it was checked.
 
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+mod cache;
 mod claims;
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+mod error;
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+mod header;
 mod principal;
 mod scope;
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+mod validator;
 mod verified;
 
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+pub(crate) use self::cache::TokenCache;
 pub use self::{
     claims::Claims,
     principal::Principal,
     scope::{Scope, ScopeToken},
     verified::VerifiedToken,
+};
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+pub use self::{
+    error::TokenError,
+    validator::{JwtValidator, UnverifiedToken},
 };

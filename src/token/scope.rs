@@ -159,6 +159,15 @@ impl Extend<ScopeToken> for Scope {
     }
 }
 
+impl IntoIterator for Scope {
+    type Item = ScopeToken;
+    type IntoIter = std::vec::IntoIter<ScopeToken>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.tokens.into_iter()
+    }
+}
+
 impl<'a> IntoIterator for &'a Scope {
     type Item = &'a ScopeToken;
     type IntoIter = std::slice::Iter<'a, ScopeToken>;

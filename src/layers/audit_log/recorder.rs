@@ -14,12 +14,11 @@ use sha2::{Digest, Sha256};
 
 use super::layer::Config;
 use crate::{
-    audit::{AuditDecision, AuditEvent},
+    audit::{AuditDecision, AuditEvent, AuditOperation, Text},
     clock::UnixTime,
     error::Reason,
     mcp::{McpRequest, Operation, Target},
     reject::Rejection,
-    token::VerifiedToken,
     trail::AuthTrail,
 };
 
@@ -101,7 +100,11 @@ impl Drop for Recorder {
         let panicked = std::thread::panicking();
         self.record(End {
             decision: AuditDecision::Error,
-            reason: if panicked { Reason::Internal } else { Reason::Ok },
+            reason: if panicked {
+                Reason::Internal
+            } else {
+                Reason::Ok
+            },
             status: None,
             cancelled: !panicked,
         });
@@ -126,83 +129,79 @@ impl Started {
         let trail = &self.trail;
         let request = trail.request();
         let token = trail.token();
-        let principal = token.map(VerifiedToken::principal);
         let (action, tool) = self.asked();
-        let operations = match request {
-            Some(request) if request.is_batch() => request
-                .messages()
-                .iter()
-                .map(|message| named(message.operation()))
-                .collect(),
-            _ => Vec::new(),
-        };
-        AuditEvent {
-            timestamp: self.at,
-            request_id: request_id(),
-            user: principal.map(|principal| Arc::clone(principal.subject())),
-            issuer: principal.map(|principal| Arc::clone(principal.issuer())),
-            client_id: principal.and_then(|principal| principal.client_id().cloned()),
-            client_claimed: request
-                .and_then(McpRequest::client_claimed)
-                .map(Into::into),
-            action,
-            tool,
-            operations,
-            decision: end.decision,
-            reason: end.reason,
-            status: end.status,
-            required_scopes: trail.required().cloned().unwrap_or_default(),
-            held_scopes: token.map(|token| token.scope().clone()).unwrap_or_default(),
-            key_name: trail.key_name().cloned(),
-            session: self.session.as_ref().map(fingerprint),
-            revocation: trail.revocation().copied(),
-            rate_limit: trail.rate_limit().copied(),
-            total: self.since.elapsed(),
-            upstream: trail.upstream_took(),
-            cancelled: end.cancelled,
+        let operations = request.filter(|request| request.is_batch()).map(|request| {
+            let operations = request.messages().iter().map(|message| {
+                let (action, tool) = named(message.operation());
+                AuditOperation { action, tool }
+            });
+            operations.collect()
+        });
+        let mut event = AuditEvent::new(self.at, request_id(), action);
+        event.tool = tool;
+        event.operations = operations;
+        if let Some(token) = token {
+            let principal = token.principal();
+            event.user = Some(principal.subject().into());
+            event.issuer = Some(principal.issuer().into());
+            event.client_id = principal.client_id().map(Into::into);
+            event.held_scopes = token.scope().clone();
         }
+        event.client_claimed = request.and_then(McpRequest::client_claimed).map(Text::new);
+        event.decision = end.decision;
+        event.reason = end.reason;
+        event.status = end.status;
+        event.required_scopes = trail.required().cloned().unwrap_or_default();
+        event.key_name = trail.key_name().map(Into::into);
+        event.session = self.session.as_ref().map(fingerprint);
+        event.revocation = trail.revocation().copied();
+        event.rate_limit = trail.rate_limit().copied();
+        event.total_ms = self.since.elapsed();
+        event.upstream_ms = trail.upstream_took();
+        event.cancelled = end.cancelled;
+        event
     }
 
     /// What was asked; before a message was read, by which HTTP method.
-    fn asked(&self) -> (Box<str>, Option<Box<str>>) {
+    fn asked(&self) -> (Text, Option<Text>) {
         if let Some(action) = self.trail.action() {
-            return ((*action).into(), None);
+            return (Text::from_static(action), None);
         }
         match self.trail.request() {
-            Some(request) if request.is_batch() => ("batch".into(), None),
+            Some(request) if request.is_batch() => (Text::from_static("batch"), None),
             Some(request) => match request.messages() {
                 [message, ..] => named(message.operation()),
-                [] => (self.method.as_str().into(), None),
+                [] => (Text::new(self.method.as_str()), None),
             },
-            None => (self.method.as_str().into(), None),
+            None => (Text::new(self.method.as_str()), None),
         }
     }
 }
 
-fn named(operation: &Operation) -> (Box<str>, Option<Box<str>>) {
+fn named(operation: &Operation) -> (Text, Option<Text>) {
     let target = operation.target().map(Target::name);
-    (operation.method().into(), target.map(Into::into))
+    (Text::new(operation.method()), target.map(Text::new))
 }
 
 /// Unique in the log: a random half for the process, a counted one for the request.
-fn request_id() -> Box<str> {
+fn request_id() -> Text {
     use std::hash::{BuildHasher, RandomState};
     use std::sync::LazyLock;
 
     static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
     static REQUEST: AtomicU64 = AtomicU64::new(0);
     let request = REQUEST.fetch_add(1, Ordering::Relaxed);
-    format!("{:016x}{request:016x}", *PROCESS).into()
+    Text::new(&format!("{:016x}{request:016x}", *PROCESS))
 }
 
 /// The first 8 hexadecimal digits of the SHA-256 of a session id: enough to follow a session, and
 /// nothing that could be sent in its place.
-fn fingerprint(session: &HeaderValue) -> Box<str> {
+fn fingerprint(session: &HeaderValue) -> Text {
     let digest = Sha256::digest(session.as_bytes());
     let mut text = String::with_capacity(8);
     for byte in digest.iter().take(4) {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
     }
-    text.into()
+    Text::new(&text)
 }

@@ -50,7 +50,12 @@ where
         let recorder = self.config.as_ref().map(|config| {
             let trail = AuthTrail::default();
             request.extensions_mut().insert(trail.clone());
-            Recorder::start(Arc::clone(config), trail, request.method(), request.headers())
+            Recorder::start(
+                Arc::clone(config),
+                trail,
+                request.method(),
+                request.headers(),
+            )
         });
         AuditFuture::new(self.inner.call(request), recorder)
     }

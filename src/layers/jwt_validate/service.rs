@@ -155,9 +155,13 @@ impl<K, B> Judge<B> for Verifying<K> {
             .unverified
             .verify(&key)
             .map_err(|error| config.invalid(&error))?;
-        config
-            .cache
-            .insert(&self.token, verified.clone(), key, self.now);
+        config.cache.insert(
+            self.token.clone(),
+            verified.clone(),
+            key,
+            self.now,
+            config.validator.refused_from(&verified),
+        );
         admit(request, verified);
         Ok(())
     }

@@ -73,8 +73,7 @@ impl KeyHeader {
         let secret = key.secret().expose();
         let text = Zeroizing::new(format!("{}{secret}{}", self.before, self.after));
         // Template and key both fit in a header, so both together do.
-        let mut value =
-            HeaderValue::from_str(&text).unwrap_or_else(|_| key.header_value().clone());
+        let mut value = HeaderValue::from_str(&text).unwrap_or_else(|_| key.header_value().clone());
         value.set_sensitive(true);
         value
     }
@@ -115,7 +114,11 @@ mod tests {
             ("x-api-key", "x-api-key", "k-1"),
             ("Authorization", "authorization", "Bearer k-1"),
             ("authorization: Token {key}", "authorization", "Token k-1"),
-            ("x-mcp-notes-authorization: {key}", "x-mcp-notes-authorization", "k-1"),
+            (
+                "x-mcp-notes-authorization: {key}",
+                "x-mcp-notes-authorization",
+                "k-1",
+            ),
         ] {
             let header: KeyHeader = text.parse().unwrap();
             assert_eq!(header.name().as_str(), name);

@@ -32,7 +32,4 @@ mod layer;
 mod service;
 mod strip;
 
-pub use self::{
-    body::KeyMapBody, header::KeyHeader, layer::KeyMapLayer,
-    service::KeyMapService,
-};
+pub use self::{body::KeyMapBody, header::KeyHeader, layer::KeyMapLayer, service::KeyMapService};

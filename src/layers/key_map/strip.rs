@@ -144,11 +144,17 @@ mod tests {
     #[test]
     fn what_connection_names_goes_with_it() {
         let mut headers = HeaderMap::new();
-        headers.insert("connection", "close, x-hop, mcp-session-id".parse().unwrap());
+        headers.insert(
+            "connection",
+            "close, x-hop, mcp-session-id".parse().unwrap(),
+        );
         headers.insert("x-hop", "1".parse().unwrap());
         headers.insert("mcp-session-id", "1".parse().unwrap());
         headers.insert("accept", "a".parse().unwrap());
         strip(&mut headers, &HeaderName::from_static("x-api-key"));
-        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
+        assert_eq!(
+            headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
+            ["accept"]
+        );
     }
 }

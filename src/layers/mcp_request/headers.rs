@@ -34,7 +34,7 @@ pub(super) fn mirrored(headers: &HeaderMap) -> Result<MirroredHeaders<'_>, &'sta
     }
     let value = |name| headers.get(name).map(http::HeaderValue::as_bytes);
     Ok(MirroredHeaders {
-        version: value(VERSION),
+        protocol_version: value(VERSION),
         method: value(METHOD),
         name: value(NAME),
         has_session: headers.contains_key(SESSION),
@@ -92,8 +92,14 @@ mod tests {
         for (fields, expected) in [
             (&[("content-type", "application/json")][..], true),
             (&[("content-type", "Application/JSON; charset=UTF-8")], true),
-            (&[("content-type", "application/json;charset=\"utf-8\"")], true),
-            (&[("content-type", "application/json; charset=utf-16")], false),
+            (
+                &[("content-type", "application/json;charset=\"utf-8\"")],
+                true,
+            ),
+            (
+                &[("content-type", "application/json; charset=utf-16")],
+                false,
+            ),
             (&[("content-type", "application/json; profile=x")], false),
             (&[("content-type", "application/json-seq")], false),
             (&[("content-type", "application/jsonx")], false),

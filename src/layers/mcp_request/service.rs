@@ -107,7 +107,7 @@ fn without_message(mut head: http::request::Parts) -> Result<Request<McpBody>, R
         _ => "GET",
     };
     let MirroredHeaders {
-        version,
+        protocol_version: version,
         has_session,
         ..
     } = mirrored(&head.headers).map_err(header_mismatch)?;

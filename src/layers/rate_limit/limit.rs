@@ -181,7 +181,9 @@ impl RateLimit {
 
     fn base_key(&self, headers: &HeaderMap, extensions: &Extensions) -> RateKey {
         let mut key = RateKey::new(Arc::clone(&self.name));
-        let principal = extensions.get::<VerifiedToken>().map(VerifiedToken::principal);
+        let principal = extensions
+            .get::<VerifiedToken>()
+            .map(VerifiedToken::principal);
         if let Some(principal) = principal {
             if self.by.principal {
                 key = key.with_principal(principal.clone());

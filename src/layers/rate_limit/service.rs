@@ -9,6 +9,7 @@ use tower_service::Service;
 
 use super::{PeerAddr, layer::Config, takes::Takes};
 use crate::{
+    audit::AuditRateLimit,
     error::{Reason, StoreError},
     layers::shared::{Common, Judge, ResponseFuture, take_token, trail},
     mcp::McpRequest,
@@ -120,11 +121,15 @@ impl<L, B> Judge<B> for Counted<L> {
         let asked = request.extensions().get::<McpRequest>();
         match answer {
             Ok(Verdict::Allowed { local, .. }) => {
-                note(if local { "local" } else { "ok" });
+                note(if local {
+                    AuditRateLimit::Local
+                } else {
+                    AuditRateLimit::Ok
+                });
                 Ok(())
             }
             Ok(Verdict::Limited { retry_after, .. }) => {
-                note("limited");
+                note(AuditRateLimit::Limited);
                 Err(limited(asked, retry_after))
             }
             Err(error) => {
@@ -145,7 +150,10 @@ impl<L, B> Judge<B> for Counted<L> {
 fn limited(asked: Option<&McpRequest>, retry_after: Duration) -> Rejection {
     let opens_a_session = asked.is_some_and(|asked| {
         asked.messages().iter().any(|message| {
-            matches!(message.operation().method(), "initialize" | "server/discover")
+            matches!(
+                message.operation().method(),
+                "initialize" | "server/discover"
+            )
         })
     });
     let (status, code) = if opens_a_session {

@@ -18,10 +18,13 @@
 //!    it is; other methods are 405. The path must be equal, byte for byte.
 //! 2. Everything else passes.
 //!
-//! Where a router strips prefixes in front of the layer, mount a [`ResourceMetadataService`] at
+//! Where a router strips prefixes in front of the layer, mount a [`ResourceMetadataEndpoint`] at
 //! the path itself.
 
 mod layer;
 mod service;
 
-pub use self::{layer::ResourceMetadataLayer, service::ResourceMetadataService};
+pub use self::{
+    layer::ResourceMetadataLayer,
+    service::{ResourceMetadataEndpoint, ResourceMetadataService},
+};

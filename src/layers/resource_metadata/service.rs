@@ -13,10 +13,9 @@ use tower_service::Service;
 use super::super::shared::{Passing, trail};
 use crate::{oauth::ResourceMetadata, reject::RejectBody};
 
-/// The service of [`ResourceMetadataLayer`](crate::ResourceMetadataLayer); without an inner one, a
-/// service that answers every request with the document.
+/// The service of [`ResourceMetadataLayer`](crate::ResourceMetadataLayer).
 #[derive(Clone, Debug)]
-pub struct ResourceMetadataService<S = ()> {
+pub struct ResourceMetadataService<S> {
     inner: S,
     document: Arc<Document>,
 }
@@ -27,27 +26,39 @@ struct Document {
     json: Bytes,
 }
 
-impl ResourceMetadataService {
-    /// A service to mount at the document's path: it answers whatever path it is asked at.
-    #[must_use]
-    pub fn mounted(metadata: &ResourceMetadata) -> Self {
-        Self::new((), metadata)
-    }
-}
-
 impl<S> ResourceMetadataService<S> {
     pub(super) fn new(inner: S, metadata: &ResourceMetadata) -> Self {
         Self {
             inner,
-            document: Arc::new(Document {
-                json: metadata.to_json(),
-                metadata: metadata.clone(),
-            }),
+            document: Document::new(metadata),
+        }
+    }
+}
+
+/// A plain service to mount at the document's path: it answers at whatever path it is asked.
+#[derive(Clone, Debug)]
+pub struct ResourceMetadataEndpoint {
+    document: Arc<Document>,
+}
+
+impl ResourceMetadataEndpoint {
+    /// Serves `metadata`.
+    #[must_use]
+    pub fn new(metadata: &ResourceMetadata) -> Self {
+        Self {
+            document: Document::new(metadata),
         }
     }
 }
 
 impl Document {
+    fn new(metadata: &ResourceMetadata) -> Arc<Self> {
+        Arc::new(Self {
+            json: metadata.to_json(),
+            metadata: metadata.clone(),
+        })
+    }
+
     fn answer<ResB: RejectBody>(&self, method: &Method, asked: &HeaderMap) -> Response<ResB> {
         let (status, body) = match *method {
             Method::GET => (StatusCode::OK, self.json.clone()),
@@ -107,7 +118,7 @@ where
     }
 }
 
-impl<B> Service<Request<B>> for ResourceMetadataService<()> {
+impl<B> Service<Request<B>> for ResourceMetadataEndpoint {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;

@@ -8,6 +8,7 @@ use tower_service::Service;
 
 use super::layer::Config;
 use crate::{
+    audit::AuditRevocation,
     error::{Reason, StoreError},
     layers::shared::{Common, Judge, ResponseFuture, take_token, trail},
     reject::{RejectBody, Rejection},
@@ -89,12 +90,12 @@ impl<V, B> Judge<B> for Checked<V> {
         match answer {
             Ok(Revocation::Active) => {
                 self.0.answered();
-                note("active");
+                note(AuditRevocation::Active);
                 Ok(())
             }
             Ok(Revocation::Revoked) => {
                 self.0.answered();
-                note("revoked");
+                note(AuditRevocation::Revoked);
                 let message = "The access token was revoked";
                 Err(
                     Rejection::new(Reason::Revoked, StatusCode::UNAUTHORIZED, message)
@@ -102,7 +103,7 @@ impl<V, B> Judge<B> for Checked<V> {
                 )
             }
             Err(error) => {
-                note("unchecked");
+                note(AuditRevocation::Unchecked);
                 if self.0.passes_unchecked(&error) {
                     Ok(())
                 } else {

@@ -100,12 +100,12 @@ impl Config {
             None => Ok(Grant::new(needed)),
             Some(Gravity::Scope) => Err(self.insufficient_scope(token, asked, needed)),
             Some(Gravity::Method) => Err(unknown_method(asked)),
-            Some(Gravity::Forbidden) => Err(Rejection::new(
-                Reason::Denied,
-                StatusCode::FORBIDDEN,
-                "This is not allowed",
-            )
-            .for_request(code::FORBIDDEN, Some(asked))),
+            Some(Gravity::Forbidden) => {
+                Err(
+                    Rejection::new(Reason::Denied, StatusCode::FORBIDDEN, "This is not allowed")
+                        .for_request(code::FORBIDDEN, Some(asked)),
+                )
+            }
         }
     }
 
@@ -117,7 +117,10 @@ impl Config {
     ) -> Rejection {
         let mut challenged = needed.clone();
         let held = token.scope().iter();
-        challenged.extend(held.filter(|scope| self.policy.knows(scope.as_str())).cloned());
+        challenged.extend(
+            held.filter(|scope| self.policy.knows(scope.as_str()))
+                .cloned(),
+        );
         Rejection::new(
             Reason::InsufficientScope,
             StatusCode::FORBIDDEN,

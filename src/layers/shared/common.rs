@@ -67,7 +67,9 @@ impl Common {
     /// once.
     pub(crate) fn layer_missing(&self, this: &str, needs: &str) -> Rejection {
         if !self.complained.swap(true, Ordering::Relaxed) {
-            tracing::error!("{this} needs {needs}: add {needs} outside of {this}; every request is refused until then");
+            tracing::error!(
+                "{this} needs {needs}: add {needs} outside of {this}; every request is refused until then"
+            );
         }
         Rejection::layer_missing()
     }

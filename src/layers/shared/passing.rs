@@ -51,9 +51,9 @@ where
         match self.project().state.project() {
             Projected::Inner { future } => future.poll(context),
             // Empty only when polled after it was ready, which no executor does.
-            Projected::Answered { response } => {
-                response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)))
-            }
+            Projected::Answered { response } => response
+                .take()
+                .map_or(Poll::Pending, |response| Poll::Ready(Ok(response))),
         }
     }
 }

@@ -1,0 +1,48 @@
+//! The JOSE header of a token (RFC 7515 section 4).
+
+use std::sync::Arc;
+
+use crate::{error::Reason, json, keys::Algorithm};
+
+/// The longest `kid` that is looked up.
+const MAX_KID: usize = 512;
+
+/// What a header says that matters here. `jwk`, `jku`, `x5u` and `x5c` are never followed.
+pub(super) struct Header {
+    pub(super) algorithm: Algorithm,
+    pub(super) kid: Option<Arc<str>>,
+    /// Whether `typ` says that it is an access token of RFC 9068.
+    pub(super) is_access_token: bool,
+}
+
+impl Header {
+    pub(super) fn from_json(text: &str) -> Result<Self, Reason> {
+        let (mut algorithm, mut kid, mut typ) = (None, None, None);
+        let (mut is_malformed, mut is_nested) = (false, false);
+        json::read_object(text, |name, value| match (name, value) {
+            ("alg", json::Value::String(name)) => algorithm = Algorithm::from_name(&name),
+            ("kid", json::Value::String(name)) if name.len() <= MAX_KID => {
+                kid = Some(Arc::from(&*name));
+            }
+            ("typ", json::Value::String(name)) => typ = Some(name.to_ascii_lowercase()),
+            // A nested token, or an extension that must be understood.
+            ("cty" | "crit" | "b64" | "enc" | "zip", _) => is_nested = true,
+            ("alg" | "kid" | "typ", _) => is_malformed = true,
+            _ => {}
+        })
+        .map_err(|_| Reason::InvalidToken)?;
+        if is_malformed || is_nested {
+            return Err(Reason::InvalidToken);
+        }
+        let is_access_token = match typ.as_deref() {
+            Some("at+jwt" | "application/at+jwt") => true,
+            None | Some("jwt") => false,
+            Some(_) => return Err(Reason::WrongType),
+        };
+        Ok(Self {
+            algorithm: algorithm.ok_or(Reason::InvalidToken)?,
+            kid,
+            is_access_token,
+        })
+    }
+}
