@@ -119,7 +119,8 @@ impl fmt::Display for Challenge {
         let mut parameter = |f: &mut fmt::Formatter<'_>, name: &str, value: &dyn fmt::Display| {
             write!(f, "{separator}{name}=\"{value}\"")?;
             separator = ", ";
-            Ok(())
+            // Other crates may add conversions into `fmt::Error`.
+            Ok::<(), fmt::Error>(())
         };
         if let Some(error) = self.error {
             parameter(f, "error", &error.as_str())?;

@@ -85,8 +85,10 @@ pub trait RateLimitStore: Clone + Send + Sync + 'static {
 /// Any limit store behind one type. Each answer is boxed.
 #[derive(Clone)]
 pub struct BoxRateLimitStore {
-    take: Arc<dyn Fn(&RateKey, &Quota, NonZeroU32, UnixTime) -> BoxAnswer + Send + Sync>,
+    take: Arc<Take>,
 }
+
+type Take = dyn Fn(&RateKey, &Quota, NonZeroU32, UnixTime) -> BoxAnswer + Send + Sync;
 
 impl BoxRateLimitStore {
     /// Takes the store in.

@@ -23,14 +23,14 @@ use crate::{
 #[derive(Clone)]
 pub struct Claims {
     principal: Principal,
-    audience: Vec<Box<str>>,
+    audience: Arc<[Box<str>]>,
     expires_at: UnixTime,
     not_before: Option<UnixTime>,
     issued_at: Option<UnixTime>,
     jwt_id: Option<Arc<str>>,
     session_id: Option<Arc<str>>,
     scope: Scope,
-    json: Box<str>,
+    json: Arc<str>,
     /// The claims as a tree, for whoever asks for one by its path.
     tree: OnceLock<Value>,
 }
@@ -44,45 +44,7 @@ impl Claims {
     /// [`Reason::InvalidToken`] where it is no such object, or a registered claim is missing or of
     /// the wrong type; [`Reason::WrongType`] where the claims are those of another kind of token.
     pub fn from_json(json: &str) -> Result<Self, Reason> {
-        let mut found = Found::default();
-        json::read_object(json, |name, value| found.take(name, value))
-            .map_err(|_| Reason::InvalidToken)?;
-        if found.is_other_kind {
-            return Err(Reason::WrongType);
-        }
-        if found.is_mistyped {
-            return Err(Reason::InvalidToken);
-        }
-        let (Some(iss), Some(sub), Some(expires_at)) = (found.iss, found.sub, found.exp) else {
-            return Err(Reason::InvalidToken);
-        };
-        if sub.is_empty() {
-            return Err(Reason::InvalidToken);
-        }
-        Ok(Self {
-            principal: Principal::new(iss, sub, found.client_id.or(found.azp)),
-            audience: found.aud,
-            expires_at,
-            not_before: found.nbf,
-            issued_at: found.iat,
-            jwt_id: found.jti,
-            session_id: found.sid,
-            scope: found.scope,
-            json: json.into(),
-            tree: OnceLock::new(),
-        })
-    }
-
-    /// Adds what the claim at `path` lists to the scopes.
-    pub(crate) fn add_scopes_at(&mut self, path: &str) {
-        let scopes = match self.at(path) {
-            Some(Value::String(text)) => Scope::from_claim(text),
-            Some(Value::Array(items)) => {
-                Scope::from_claim_items(items.iter().filter_map(Value::as_str))
-            }
-            _ => return,
-        };
-        self.scope.extend(scopes.iter().cloned());
+        UnscopedClaims::from_json(json).map(|claims| claims.scoped(None))
     }
 
     fn at(&self, path: &str) -> Option<&Value> {
@@ -143,8 +105,8 @@ impl Claims {
         &self.scope
     }
 
-    /// Whether the claim at `path` (`realm_access.roles`) equals `value`, or is an array with an
-    /// element that does.
+    /// Whether the claim at `path` (`realm_access.roles`) is the string `value`, or an array with an
+    /// element that is. A claim whose own name has dots comes before a path.
     #[must_use]
     pub fn has(&self, path: &str, value: &str) -> bool {
         match self.at(path) {
@@ -175,6 +137,69 @@ impl fmt::Debug for Claims {
     }
 }
 
+/// Claims whose scopes were not taken apart: that costs as much as the caller likes, and is left
+/// for when the signature is known to be good.
+#[derive(Clone, Debug)]
+pub(super) struct UnscopedClaims {
+    claims: Claims,
+    /// `scope` and `scp`, separated by spaces.
+    scopes: Box<str>,
+}
+
+impl UnscopedClaims {
+    pub(super) fn from_json(json: &str) -> Result<Self, Reason> {
+        let mut found = Found::default();
+        json::read_object(json, |name, value| found.take(name, value))
+            .map_err(|_| Reason::InvalidToken)?;
+        if found.is_other_kind {
+            return Err(Reason::WrongType);
+        }
+        if found.is_mistyped {
+            return Err(Reason::InvalidToken);
+        }
+        let (Some(iss), Some(sub), Some(expires_at)) = (found.iss, found.sub, found.exp) else {
+            return Err(Reason::InvalidToken);
+        };
+        if sub.is_empty() {
+            return Err(Reason::InvalidToken);
+        }
+        let claims = Claims {
+            principal: Principal::new(iss, sub, found.client_id.or(found.azp)),
+            audience: found.aud.into(),
+            expires_at,
+            not_before: found.nbf,
+            issued_at: found.iat,
+            jwt_id: found.jti,
+            session_id: found.sid,
+            scope: Scope::EMPTY,
+            json: json.into(),
+            tree: OnceLock::new(),
+        };
+        Ok(Self {
+            claims,
+            scopes: found.scopes.into(),
+        })
+    }
+
+    /// All but the scopes.
+    pub(super) const fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// The claims with their scopes, and with those that the claim at `path` lists.
+    pub(super) fn scoped(&self, path: Option<&str>) -> Claims {
+        let mut items: Vec<&str> = self.scopes.split(' ').collect();
+        let mut claims = self.claims.clone();
+        match path.and_then(|path| self.claims.at(path)) {
+            Some(Value::String(text)) => items.extend(text.split(' ')),
+            Some(Value::Array(more)) => items.extend(more.iter().filter_map(Value::as_str)),
+            _ => {}
+        }
+        claims.scope = Scope::from_claim_items(items);
+        claims
+    }
+}
+
 /// The registered claims, as they come by.
 #[derive(Default)]
 struct Found {
@@ -188,7 +213,7 @@ struct Found {
     sid: Option<Arc<str>>,
     client_id: Option<Arc<str>>,
     azp: Option<Arc<str>>,
-    scope: Scope,
+    scopes: String,
     is_mistyped: bool,
     is_other_kind: bool,
 }
@@ -220,20 +245,20 @@ impl Found {
                 }
                 _ => false,
             },
-            "scope" | "scp" => {
-                match value {
-                    json::Value::String(text) => {
-                        self.scope.extend(Scope::from_claim(&text).iter().cloned());
-                    }
-                    json::Value::Strings(items) => {
-                        let items = items.iter().map(|item| &**item);
-                        self.scope
-                            .extend(Scope::from_claim_items(items).iter().cloned());
-                    }
-                    _ => {}
+            "scope" | "scp" => match value {
+                json::Value::String(text) => {
+                    self.add_scopes(&text);
+                    true
                 }
-                true
-            }
+                json::Value::Strings(items) => {
+                    // An item with a space in it is no scope, and not two.
+                    for item in items.iter().filter(|item| !item.contains(' ')) {
+                        self.add_scopes(item);
+                    }
+                    true
+                }
+                _ => false,
+            },
             // ID tokens, logout tokens, and tokens that are bound to a key nobody proved to hold.
             "nonce" | "at_hash" | "c_hash" | "events" | "cnf" => {
                 self.is_other_kind = true;
@@ -247,6 +272,11 @@ impl Found {
             _ => true,
         };
         self.is_mistyped |= !is_typed;
+    }
+
+    fn add_scopes(&mut self, scopes: &str) {
+        self.scopes.push(' ');
+        self.scopes.push_str(scopes);
     }
 }
 
@@ -297,12 +327,26 @@ mod tests {
     }
 
     #[test]
+    fn scopes_are_split_at_spaces_and_items_are_not() {
+        let claims =
+            read(r#","scope":"a  b\tc","scp":["d e","f","a",""],"roles":["g h","i"],"x":"j k""#);
+        assert_eq!(claims.unwrap().scope().to_string(), "a f");
+        let json = r#"{"iss":"https://i","sub":"a","exp":1,"scope":"a","roles":["g h","i"],"https://x.y/z":"j a"}"#;
+        let scoped = |path| UnscopedClaims::from_json(json).unwrap().scoped(path);
+        assert_eq!(scoped(Some("roles")).scope().to_string(), "a i");
+        assert_eq!(scoped(Some("https://x.y/z")).scope().to_string(), "a j");
+        assert_eq!(scoped(Some("absent")).scope().to_string(), "a");
+    }
+
+    #[test]
     fn what_is_not_so_is_refused() {
         for changes in [
             r#","exp":1"#,
             r#","aud":5"#,
             r#","aud":["a",5]"#,
             r#","aud":null"#,
+            r#","scope":5"#,
+            r#","scp":["a",5]"#,
             r#","nbf":"5""#,
             r#","nbf":-1"#,
             r#","iat":1e400"#,

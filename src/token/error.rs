@@ -32,7 +32,7 @@ impl TokenError {
             Reason::WrongType => "The token is not a plain access token",
             Reason::BadSignature => "The signature of the access token does not verify",
             Reason::UnknownKey => "The access token was signed with an unknown key",
-            _ => "The access token is malformed",
+            _ => "The access token is malformed or not acceptable here",
         }
     }
 }
@@ -44,9 +44,3 @@ impl fmt::Display for TokenError {
 }
 
 impl Error for TokenError {}
-
-impl From<Reason> for TokenError {
-    fn from(reason: Reason) -> Self {
-        Self::new(reason)
-    }
-}

@@ -1,6 +1,6 @@
 //! Scopes as RFC 6749 section 3.3 writes them.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{collections::HashSet, fmt, str::FromStr, sync::Arc};
 
 use crate::error::ConfigError;
 
@@ -81,11 +81,13 @@ impl Scope {
 
     /// The same for a claim that lists its scopes in an array.
     pub(crate) fn from_claim_items<'a>(items: impl IntoIterator<Item = &'a str>) -> Self {
-        items
+        let mut seen = HashSet::new();
+        let tokens = items
             .into_iter()
-            .filter(|item| ScopeToken::is_valid(item))
+            .filter(|item| ScopeToken::is_valid(item) && seen.insert(*item))
             .map(|item| ScopeToken(item.into()))
-            .collect()
+            .collect();
+        Self { tokens }
     }
 
     /// Whether the very scope is in the set. No hierarchy, no wildcard, no folding of case.

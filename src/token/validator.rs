@@ -1,11 +1,11 @@
 //! Whether a token is good: bytes, keys and the time in, a proof out.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 
-use super::header::Header;
+use super::{claims::UnscopedClaims, header::Header};
 use crate::{
     clock::UnixTime,
     error::{ConfigError, Reason},
@@ -24,12 +24,30 @@ const MAX_LEEWAY: Duration = Duration::from_secs(300);
 /// and fetches nothing. Cheap to clone.
 ///
 /// ```
-/// use mcp_auth::{JwtValidator, Reason, UnixTime};
+/// use mcp_auth::{JwtValidator, KeyStore, Reason, StaticJwks, UnixTime};
 ///
-/// let validator = JwtValidator::new("https://idp.example.com", "https://mcp.example.com/mcp")?;
-/// let error = validator.inspect("not a token", UnixTime::from_secs(1_700_000_000)).unwrap_err();
-/// assert_eq!(error.reason(), Reason::InvalidToken);
-/// # Ok::<(), mcp_auth::ConfigError>(())
+/// let issuer = "https://idp.example.com";
+/// let validator = JwtValidator::new(issuer, "https://mcp.example.com/mcp")?;
+/// let keys = StaticJwks::from_json(
+///     issuer,
+///     br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"2026",
+///         "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
+/// )?;
+/// let token = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCIsImtpZCI6IjIwMjYifQ.\
+///     eyJpc3MiOiJodHRwczovL2lkcC5leGFtcGxlLmNvbSIsInN1YiI6ImFsaWNlIiwiYXVkIjoiaHR0cHM6Ly9tY3AuZX\
+///     hhbXBsZS5jb20vbWNwIiwiZXhwIjoyMDAwMDAwMDAwLCJzY29wZSI6InJlYWQ6ZGF0YSJ9.\
+///     iwW8UrcTlja7fMUBdWjfSB35ed-cqnIYK3saGslYck3x4EXp62i-05eQQ-fhyuEaf6AkZAWYPJxdEApfTRVLAw";
+///
+/// let unverified = validator.inspect(token, UnixTime::from_secs(1_999_999_999))?;
+/// let key = keys.key(unverified.key_id()).into_inner()?.ok_or("no such key")?;
+/// let verified = unverified.verify(&key)?;
+/// assert_eq!(&**verified.principal().subject(), "alice");
+/// assert!(verified.scope().contains("read:data"));
+///
+/// let error = validator.inspect(token, UnixTime::from_secs(2_000_000_030)).unwrap_err();
+/// assert_eq!(error.reason(), Reason::Expired);
+/// assert_eq!(error.to_string(), "The access token expired");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
@@ -39,6 +57,7 @@ pub struct JwtValidator(Arc<Rules>);
 struct Rules {
     issuers: Vec<Arc<str>>,
     audiences: Vec<Box<str>>,
+    algorithms: Vec<Algorithm>,
     leeway: Duration,
     max_lifetime: Option<Duration>,
     is_strict: bool,
@@ -57,6 +76,7 @@ impl JwtValidator {
         Self(Arc::new(Rules {
             issuers: Vec::new(),
             audiences: Vec::new(),
+            algorithms: Algorithm::ALL.to_vec(),
             leeway: LEEWAY,
             max_lifetime: None,
             is_strict: false,
@@ -75,12 +95,15 @@ impl JwtValidator {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] where it is no `https` URL (`http` on this machine).
+    /// [`ConfigError`] where it is no `https` URL (`http` on this machine), or holds a `|`.
     pub fn with_issuer(self, issuer: &str) -> Result<Self, ConfigError> {
         if !is_secure_or_loopback(&parse_url("the issuer", issuer)?) {
             return Err(ConfigError::new(format!(
                 "the issuer {issuer:?} is neither https nor on this machine"
             )));
+        }
+        if issuer.contains('|') {
+            return Err(ConfigError::new(format!("the issuer {issuer:?} holds a |")));
         }
         Ok(self.set(|rules| rules.issuers.push(issuer.into())))
     }
@@ -94,18 +117,26 @@ impl JwtValidator {
         if audience.is_empty() {
             return Err(ConfigError::new("the audience is empty"));
         }
-        let has_no_path = audience
-            .split_once("://")
-            .is_some_and(|(_, rest)| !rest.trim_end_matches('/').contains('/'));
         Ok(self.set(|rules| {
-            if has_no_path {
-                let bare = audience.trim_end_matches('/');
-                rules.audiences.push(bare.into());
-                rules.audiences.push(format!("{bare}/").into());
-            } else {
-                rules.audiences.push(audience.into());
-            }
+            rules.audiences.push(audience.into());
+            rules.audiences.extend(with_other_slash(audience));
         }))
+    }
+
+    /// Accepts these signature algorithms alone (default: [`Algorithm::ALL`]).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] where there is none.
+    pub fn with_algorithms(
+        self,
+        algorithms: impl IntoIterator<Item = Algorithm>,
+    ) -> Result<Self, ConfigError> {
+        let algorithms: Vec<_> = algorithms.into_iter().collect();
+        if algorithms.is_empty() {
+            return Err(ConfigError::new("no signature algorithm is accepted"));
+        }
+        Ok(self.set(|rules| rules.algorithms = algorithms))
     }
 
     /// Lets clocks differ by so much (default 30 s).
@@ -135,7 +166,9 @@ impl JwtValidator {
         self.set(|rules| rules.scope_claim = Some(path.into()))
     }
 
-    /// Checks all that can be checked without the key, so that junk costs no signature.
+    /// Checks all that can be checked without the key, so that junk costs no signature check: at
+    /// most 16 KiB of three canonical base64url segments, header and claims (RFC 7515, RFC 7519),
+    /// algorithm, kind, issuer, audience and times. `now` is the present instant.
     ///
     /// # Errors
     ///
@@ -145,30 +178,31 @@ impl JwtValidator {
         token: impl Into<Bytes>,
         now: UnixTime,
     ) -> Result<UnverifiedToken, TokenError> {
-        let token = token.into();
+        self.read(token.into(), now).map_err(TokenError::new)
+    }
+
+    fn read(&self, token: Bytes, now: UnixTime) -> Result<UnverifiedToken, Reason> {
         if token.len() > MAX_TOKEN {
-            return Err(Reason::InvalidToken.into());
+            return Err(Reason::InvalidToken);
         }
-        let text = std::str::from_utf8(&token).map_err(|_| Reason::InvalidToken)?;
-        let mut parts = text.split('.');
+        let mut parts = token.split(|byte| *byte == b'.');
         let (Some(header), Some(claims), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err(Reason::InvalidToken.into());
+            return Err(Reason::InvalidToken);
         };
         let signed = header.len() + 1 + claims.len();
         let header = Header::from_json(&decoded_text(header)?)?;
-        let mut claims = Claims::from_json(&decoded_text(claims)?)?;
+        self.check_header(&header)?;
+        let claims = UnscopedClaims::from_json(&decoded_text(claims)?)?;
         let signature = decoded(signature)?;
         if signature.is_empty() {
-            return Err(Reason::InvalidToken.into());
+            return Err(Reason::InvalidToken);
         }
-        self.check(&header, &claims, now)?;
-        if let Some(path) = &self.0.scope_claim {
-            claims.add_scopes_at(path);
-        }
-        let issuer = Arc::clone(claims.principal().issuer());
+        self.check_claims(claims.claims(), now)?;
+        let issuer = Arc::clone(claims.claims().principal().issuer());
         Ok(UnverifiedToken {
+            rules: Arc::clone(&self.0),
             key_id: VerificationKeyId::new(issuer, header.kid, header.algorithm),
             claims,
             signature,
@@ -176,11 +210,18 @@ impl JwtValidator {
         })
     }
 
-    fn check(&self, header: &Header, claims: &Claims, now: UnixTime) -> Result<(), Reason> {
-        let rules = &*self.0;
-        if rules.is_strict && !header.is_access_token {
+    fn check_header(&self, header: &Header) -> Result<(), Reason> {
+        if !self.0.algorithms.contains(&header.algorithm) {
+            return Err(Reason::InvalidToken);
+        }
+        if self.0.is_strict && !header.is_access_token {
             return Err(Reason::WrongType);
         }
+        Ok(())
+    }
+
+    fn check_claims(&self, claims: &Claims, now: UnixTime) -> Result<(), Reason> {
+        let rules = &*self.0;
         if !rules.issuers.contains(claims.principal().issuer()) {
             return Err(Reason::WrongIssuer);
         }
@@ -211,22 +252,24 @@ impl JwtValidator {
 }
 
 /// Base64url without padding, and with no bit that another text would share (RFC 7515 section 2).
-fn decoded(part: &str) -> Result<Vec<u8>, Reason> {
+fn decoded(part: &[u8]) -> Result<Vec<u8>, Reason> {
     URL_SAFE_NO_PAD
         .decode(part)
         .map_err(|_| Reason::InvalidToken)
 }
 
-fn decoded_text(part: &str) -> Result<String, Reason> {
+fn decoded_text(part: &[u8]) -> Result<String, Reason> {
     String::from_utf8(decoded(part)?).map_err(|_| Reason::InvalidToken)
 }
 
 /// A token of which all is good but the signature, which nobody checked: nothing that it says can
 /// be read.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
+#[must_use]
 pub struct UnverifiedToken {
+    rules: Arc<Rules>,
     key_id: VerificationKeyId,
-    claims: Claims,
+    claims: UnscopedClaims,
     signature: Vec<u8>,
     signed: Bytes,
 }
@@ -245,11 +288,35 @@ impl UnverifiedToken {
     /// [`TokenError`] with [`Reason::BadSignature`] where the key may not verify the token's
     /// algorithm, or did not sign the token.
     pub fn verify(&self, key: &VerificationKey) -> Result<VerifiedToken, TokenError> {
-        let algorithm: Algorithm = self.key_id.algorithm();
-        if key.verifies(algorithm, &self.signed, &self.signature) {
-            Ok(VerifiedToken::assertion(self.claims.clone()))
-        } else {
-            Err(Reason::BadSignature.into())
+        if !key.verifies(self.key_id.algorithm(), &self.signed, &self.signature) {
+            return Err(TokenError::new(Reason::BadSignature));
         }
+        let claims = self.claims.scoped(self.rules.scope_claim.as_deref());
+        Ok(VerifiedToken::assertion(claims))
     }
+}
+
+/// Shows which key is needed, and nothing that the token says.
+impl fmt::Debug for UnverifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnverifiedToken")
+            .field("key_id", &self.key_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// For a URL without a path the same with a slash at its end, or without: RFC 3986 section 6.2.3
+/// calls them equal, and issuers write both.
+fn with_other_slash(audience: &str) -> Option<Box<str>> {
+    let rest = ["https://", "http://"]
+        .iter()
+        .find_map(|scheme| audience.strip_prefix(scheme))?;
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    if authority.is_empty() || authority.contains(['/', '?', '#']) {
+        return None;
+    }
+    Some(match audience.strip_suffix('/') {
+        Some(bare) => bare.into(),
+        None => format!("{audience}/").into(),
+    })
 }

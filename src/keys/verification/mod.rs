@@ -5,7 +5,7 @@ mod algorithm;
 mod aws_lc;
 mod jwk;
 mod material;
-#[cfg(all(feature = "rust-crypto", any(test, not(feature = "aws-lc-rs"))))]
+#[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
 mod rust_crypto;
 mod set;
 
