@@ -41,7 +41,7 @@
 //! | `aws-lc-rs` | yes | signature checks by AWS-LC |
 //! | `rust-crypto` | no | signature checks in pure Rust, where `aws-lc-rs` is off |
 //! | `axum` | no | [`RejectBody`] for axum's body |
-//! | `test-util` | no | [`RecordingSink`] |
+//! | `test-util` | no | an issuer, a claims builder, a clock and `RecordingSink`, for tests |
 
 // Without a crypto backend there is no token check and no stack; what only they call lies idle.
 #![cfg_attr(
@@ -65,6 +65,8 @@ mod revocation;
 mod secret;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod stack;
+#[cfg(feature = "test-util")]
+pub mod testing;
 mod token;
 mod trail;
 
@@ -77,7 +79,10 @@ pub use self::{
     },
     clock::{Clock, SystemClock, UnixTime},
     error::{ConfigError, Reason, StoreError},
-    keys::{BoxKeyStore, KeyStore, KeyStoreFn, UpstreamKey, UpstreamKeyId, key_store_fn},
+    keys::{
+        BoxKeyStore, KeyMap, KeyRule, KeyScopePolicy, KeyStore, KeyStoreFn, UpstreamKey,
+        UpstreamKeyId, key_store_fn,
+    },
     layers::{
         audit_log::AuditLogLayer,
         key_map::{KeyHeader, KeyMapLayer},

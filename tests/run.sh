@@ -24,3 +24,4 @@ cargo test --locked --all-features --doc
 
 # Each example asserts what it shows.
 cargo run --locked --example policy_only
+cargo run --locked --example custom_store

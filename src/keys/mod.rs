@@ -1,6 +1,7 @@
 //! Keys at both ends of the pipeline: those that verify a token's signature, and those that the
 //! service behind understands.
 
+mod key_map;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod static_jwks;
 mod store;
@@ -8,12 +9,13 @@ mod upstream;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod verification;
 
+pub use self::{
+    key_map::{KeyMap, KeyRule, KeyScopePolicy},
+    store::{BoxKeyStore, KeyStore, KeyStoreFn, key_store_fn},
+    upstream::{UpstreamKey, UpstreamKeyId},
+};
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 pub use self::{
     static_jwks::StaticJwks,
     verification::{Algorithm, VerificationKey, VerificationKeyId},
-};
-pub use self::{
-    store::{BoxKeyStore, KeyStore, KeyStoreFn, key_store_fn},
-    upstream::{UpstreamKey, UpstreamKeyId},
 };

@@ -9,6 +9,7 @@ use crate::{
 };
 
 type BoxAnswer = Pin<Box<dyn Future<Output = Result<Verdict, StoreError>> + Send>>;
+type Take = dyn Fn(&RateKey, &Quota, NonZeroU32, UnixTime) -> BoxAnswer + Send + Sync;
 
 /// What a limit says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,8 +88,6 @@ pub trait RateLimitStore: Clone + Send + Sync + 'static {
 pub struct BoxRateLimitStore {
     take: Arc<Take>,
 }
-
-type Take = dyn Fn(&RateKey, &Quota, NonZeroU32, UnixTime) -> BoxAnswer + Send + Sync;
 
 impl BoxRateLimitStore {
     /// Takes the store in.
