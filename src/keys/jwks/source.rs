@@ -1,0 +1,369 @@
+//! One issuer's keys: the set in force, the one fetch under way, and the task that keeps it fresh.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use quick_cache::sync::Cache;
+use tokio::{runtime::Handle, sync::watch, time::timeout};
+
+use super::{
+    fetch::{Fetch, FetchError},
+    state::{Cause, Change, Sought, State, Verdict},
+};
+use crate::{
+    clock::{Clock, UnixTime},
+    error::StoreError,
+    keys::{Algorithm, VerificationKey, VerificationKeyId, verification::KeySet},
+};
+
+/// How long a fetch may take, discovery and all.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many unknown keys are remembered.
+const REMEMBERED: usize = 1000;
+/// The longest `kid` that is looked for, in bytes. No set holds a longer one.
+const MAX_KID: usize = 512;
+
+pub(super) type Answer = Result<Option<VerificationKey>, StoreError>;
+
+#[derive(Debug)]
+pub(super) struct Source {
+    issuer: Arc<str>,
+    fetch: Arc<dyn Fetch>,
+    clock: Arc<dyn Clock>,
+    max_stale: Duration,
+    in_force: ArcSwapOption<InForce>,
+    progress: Mutex<Progress>,
+    /// What fresh sets lacked, and when they were fetched.
+    lacking: Cache<(Option<Arc<str>>, Algorithm), UnixTime>,
+    is_kept_fresh: AtomicBool,
+    /// Announces the end of every fetch; closes when the source is dropped.
+    ends: watch::Sender<()>,
+}
+
+/// What a known key is answered from, without a lock.
+#[derive(Debug)]
+struct InForce {
+    keys: KeySet,
+    until: UnixTime,
+}
+
+#[derive(Debug)]
+struct Progress {
+    state: State,
+    flight: Option<Flight>,
+}
+
+/// A fetch under way. It turns `true` when what it brought is in place; it closes without having
+/// done so when the fetch was broken off, with its runtime for instance.
+type Flight = watch::Receiver<bool>;
+
+enum Judged {
+    Answer(Answer),
+    Wait(Flight),
+}
+
+impl Source {
+    pub(super) fn new(
+        issuer: Arc<str>,
+        fetch: Arc<dyn Fetch>,
+        clock: Arc<dyn Clock>,
+        max_stale: Duration,
+    ) -> Self {
+        Self {
+            issuer,
+            fetch,
+            clock,
+            max_stale,
+            in_force: ArcSwapOption::empty(),
+            progress: Mutex::new(Progress {
+                state: State::new(max_stale),
+                flight: None,
+            }),
+            lacking: Cache::new(REMEMBERED),
+            is_kept_fresh: AtomicBool::new(false),
+            ends: watch::Sender::new(()),
+        }
+    }
+
+    /// The same, without keys, by another clock or with another bound.
+    pub(super) fn anew(
+        &self,
+        clock: Option<Arc<dyn Clock>>,
+        max_stale: Option<Duration>,
+    ) -> Arc<Self> {
+        Arc::new(Self::new(
+            Arc::clone(&self.issuer),
+            Arc::clone(&self.fetch),
+            clock.unwrap_or_else(|| Arc::clone(&self.clock)),
+            max_stale.unwrap_or(self.max_stale),
+        ))
+    }
+
+    pub(super) const fn issuer(&self) -> &Arc<str> {
+        &self.issuer
+    }
+
+    /// Whether there are keys that are in force.
+    pub(super) fn is_ready(&self) -> bool {
+        let in_force = self.in_force.load();
+        in_force
+            .as_ref()
+            .is_some_and(|set| self.clock.now() < set.until)
+    }
+
+    /// The key, where it is known and in force: no lock, nothing to wait for.
+    pub(super) fn known(&self, id: &VerificationKeyId) -> Option<VerificationKey> {
+        let in_force = self.in_force.load();
+        let set = in_force.as_ref()?;
+        let key = find(&set.keys, id)?;
+        (self.clock.now() < set.until).then(|| key.clone())
+    }
+
+    /// The answer for a key that is not known, which a fetch may bring.
+    pub(super) async fn find_out(self: Arc<Self>, id: VerificationKeyId) -> Answer {
+        let mut flight = match self.judge(&id, false) {
+            Judged::Answer(answer) => return answer,
+            Judged::Wait(flight) => flight,
+        };
+        let landed = timeout(FETCH_TIMEOUT, flight.wait_for(|has_landed| *has_landed)).await;
+        if !matches!(landed, Ok(Ok(_))) {
+            return self.unavailable();
+        }
+        match self.judge(&id, true) {
+            Judged::Answer(answer) => answer,
+            Judged::Wait(_) => self.unavailable(),
+        }
+    }
+
+    fn judge(self: &Arc<Self>, id: &VerificationKeyId, has_waited: bool) -> Judged {
+        if id.kid().is_some_and(|kid| kid.len() > MAX_KID) {
+            return Judged::Answer(Ok(None));
+        }
+        let mut progress = self.progress();
+        let now = self.clock.now();
+        let in_force = self.in_force.load();
+        let key = in_force.as_ref().and_then(|set| find(&set.keys, id));
+        let remembered = || (id.kid().cloned(), id.algorithm());
+        let sought = match key {
+            Some(_) => Sought::InSet,
+            None => Sought::NotInSet {
+                lacked_at: self.lacking.get(&remembered()),
+            },
+        };
+        let verdict = if has_waited {
+            progress.state.verdict_after_fetch(sought, now)
+        } else {
+            let is_under_way = progress.flight_under_way().is_some();
+            progress.state.verdict(sought, is_under_way, now)
+        };
+        match verdict {
+            Verdict::Verify => Judged::Answer(Ok(key.cloned())),
+            Verdict::Unavailable => Judged::Answer(self.unavailable()),
+            Verdict::Unknown => {
+                if let (Sought::NotInSet { lacked_at: None }, Some(fetched_at)) =
+                    (sought, progress.state.fetched_at())
+                {
+                    self.lacking.insert(remembered(), fetched_at);
+                }
+                Judged::Answer(Ok(None))
+            }
+            Verdict::Ask => match self.join_or_start(&mut progress, Cause::Request) {
+                Some(flight) => Judged::Wait(flight),
+                None => Judged::Answer(Err(StoreError::new(
+                    "keys are fetched inside a tokio runtime only",
+                ))),
+            },
+        }
+    }
+
+    fn unavailable(&self) -> Answer {
+        Err(StoreError::new(format!(
+            "the keys of the issuer {:?} could not be had",
+            self.issuer
+        )))
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The fetch under way, or a new one. `None` outside of a runtime.
+    fn join_or_start(self: &Arc<Self>, progress: &mut Progress, cause: Cause) -> Option<Flight> {
+        if let Some(flight) = progress.flight_under_way() {
+            return Some(flight.clone());
+        }
+        let runtime = Handle::try_current().ok()?;
+        let started_at = self.clock.now();
+        progress.state.started(cause, started_at);
+        let (landed, flight) = watch::channel(false);
+        progress.flight = Some(flight.clone());
+        let fetch = Arc::clone(&self.fetch);
+        let source = Arc::downgrade(self);
+        // A task of its own: the request that caused it may go away while others wait.
+        runtime.spawn(async move {
+            let fetched = match timeout(FETCH_TIMEOUT, fetch.fetch()).await {
+                Ok(fetched) => fetched.and_then(|fetched| {
+                    let keys = KeySet::from_json(&fetched.body)
+                        .map_err(|error| FetchError::new(error.to_string()))?;
+                    Ok((keys, fetched.ttl))
+                }),
+                Err(_) => Err(FetchError::new("no answer within 5 s")),
+            };
+            if let Some(source) = source.upgrade() {
+                source.land(fetched, cause, started_at);
+            }
+            landed.send_replace(true);
+        });
+        Some(flight)
+    }
+
+    /// Puts in place what a fetch brought.
+    fn land(
+        &self,
+        fetched: Result<(KeySet, Duration), FetchError>,
+        cause: Cause,
+        started_at: UnixTime,
+    ) {
+        let mut progress = self.progress();
+        progress.flight = None;
+        let state = &mut progress.state;
+        let (change, error) = match fetched {
+            Ok((keys, ttl)) => {
+                let change = state.succeeded(started_at, ttl, jitter());
+                self.swap(&keys, state.in_force_until());
+                (change, None)
+            }
+            Err(error) => {
+                let change = state.failed(cause, self.clock.now(), jitter());
+                (change, Some(error))
+            }
+        };
+        drop(progress);
+        self.log(change, error.as_ref());
+        self.ends.send_replace(());
+    }
+
+    /// Puts a new set in force, whole. A key that stays is the same object as before, so that its
+    /// end moves on for the tokens that were verified with it, or comes at once when it goes.
+    fn swap(&self, new: &KeySet, until: UnixTime) {
+        let old = self.in_force.load_full();
+        let old_keys = || old.iter().flat_map(|set| set.keys.keys());
+        // Of two keys that are the same, the first is taken.
+        let staying = old_keys().filter(|key| new.holds(key));
+        let merged = KeySet::from_keys(staying.chain(new.keys()).cloned());
+        let keys = merged.unwrap_or_else(|_| new.clone());
+        for key in keys.keys() {
+            key.set_in_force_until(until);
+        }
+        let gone: Vec<_> = old_keys().filter(|key| !keys.holds(key)).cloned().collect();
+        self.in_force.store(Some(Arc::new(InForce { keys, until })));
+        for key in gone {
+            key.set_in_force_until(UnixTime::EPOCH);
+        }
+    }
+
+    fn log(&self, change: Option<Change>, error: Option<&FetchError>) {
+        let issuer = &*self.issuer;
+        let error = error.map(ToString::to_string).unwrap_or_default();
+        match change {
+            Some(Change::FirstKeys) => tracing::info!(?issuer, "the issuer's keys came"),
+            Some(Change::Recovered) => tracing::info!(?issuer, "the issuer's keys came again"),
+            Some(Change::OutageBegins) => {
+                tracing::warn!(?issuer, ?error, "the issuer's keys cannot be fetched");
+            }
+            None if error.is_empty() => tracing::debug!(?issuer, "the issuer's keys are fresh"),
+            None => tracing::debug!(?issuer, ?error, "the issuer's keys still cannot be fetched"),
+        }
+    }
+
+    /// Starts the task that fetches without being asked, unless there is one, or no runtime.
+    pub(super) fn keep_fresh(self: &Arc<Self>) {
+        if self.is_kept_fresh.load(Ordering::Relaxed) {
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        if !self.is_kept_fresh.swap(true, Ordering::AcqRel) {
+            let keeper = Keeper(Arc::downgrade(self));
+            runtime.spawn(keeper.run(self.ends.subscribe()));
+        }
+    }
+}
+
+impl Progress {
+    fn flight_under_way(&self) -> Option<&Flight> {
+        self.flight
+            .as_ref()
+            .filter(|flight| flight.has_changed().is_ok())
+    }
+}
+
+/// The task that keeps a source fresh. It ends with the source; where its runtime ends before, the
+/// next use starts another.
+struct Keeper(Weak<Source>);
+
+impl Keeper {
+    async fn run(self, mut ends: watch::Receiver<()>) {
+        loop {
+            let Some(wait) = self.0.upgrade().map(|source| source.wait()) else {
+                return;
+            };
+            match timeout(wait, ends.changed()).await {
+                // Somebody else's fetch ended: there is another time to wait for.
+                Ok(Ok(())) => continue,
+                Ok(Err(_)) => return,
+                Err(_) => {}
+            }
+            let flight = self
+                .0
+                .upgrade()
+                .and_then(|source| source.join_or_start(&mut source.progress(), Cause::Unattended));
+            let Some(mut flight) = flight else {
+                return;
+            };
+            if flight.wait_for(|has_landed| *has_landed).await.is_err() {
+                // Broken off without an outcome: it counts as failed, so that the wait grows.
+                if let Some(source) = self.0.upgrade() {
+                    let error = FetchError::new("the fetch was broken off");
+                    source.land(Err(error), Cause::Unattended, source.clock.now());
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        if let Some(source) = self.0.upgrade() {
+            source.is_kept_fresh.store(false, Ordering::Release);
+        }
+    }
+}
+
+impl Source {
+    fn wait(&self) -> Duration {
+        // A clock that was set back does not put off the next fetch for longer than a set lives.
+        self.progress()
+            .state
+            .wait(self.clock.now())
+            .min(Duration::from_secs(60 * 60))
+    }
+}
+
+fn find<'a>(keys: &'a KeySet, id: &VerificationKeyId) -> Option<&'a VerificationKey> {
+    keys.find(id.kid().map(|kid| &**kid), id.algorithm())
+}
+
+/// Thousandths, by chance: the standard library seeds its hashers with it.
+fn jitter() -> u32 {
+    let chance = RandomState::new().hash_one(());
+    u32::try_from(chance % 1001).unwrap_or_default()
+}
