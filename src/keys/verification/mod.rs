@@ -5,7 +5,7 @@ mod algorithm;
 mod aws_lc;
 mod jwk;
 mod material;
-#[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
+#[cfg(all(feature = "rust-crypto", any(test, not(feature = "aws-lc-rs"))))]
 mod rust_crypto;
 mod set;
 
@@ -177,6 +177,20 @@ impl VerificationKey {
         signature.len() == self.0.material.signature_length()
             && self
                 .verifier(algorithm)
+                .is_some_and(|verifier| verifier.verify(message, signature))
+    }
+
+    /// The same by the backend that another one stands in front of.
+    #[cfg(all(test, feature = "rust-crypto"))]
+    pub(crate) fn verifies_in_pure_rust(
+        &self,
+        algorithm: Algorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> bool {
+        self.allows(algorithm)
+            && signature.len() == self.0.material.signature_length()
+            && rust_crypto::Verifier::new(&self.0.material, algorithm)
                 .is_some_and(|verifier| verifier.verify(message, signature))
     }
 
