@@ -72,6 +72,8 @@ mod trail;
 
 #[cfg(feature = "test-util")]
 pub use self::audit::RecordingSink;
+#[cfg(all(feature = "fetch", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+pub use self::keys::{Jwks, JwksFuture};
 pub use self::{
     audit::{
         AuditDecision, AuditEvent, AuditOperation, AuditRateLimit, AuditRevocation, AuditSink,

@@ -1,6 +1,8 @@
 //! Keys at both ends of the pipeline: those that verify a token's signature, and those that the
 //! service behind understands.
 
+#[cfg(all(feature = "fetch", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+mod jwks;
 mod key_map;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod static_jwks;
@@ -9,6 +11,8 @@ mod upstream;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod verification;
 
+#[cfg(all(feature = "fetch", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+pub use self::jwks::{Jwks, JwksFuture};
 pub use self::{
     key_map::{KeyMap, KeyRule, KeyScopePolicy},
     store::{BoxKeyStore, KeyStore, KeyStoreFn, key_store_fn},

@@ -6,7 +6,7 @@ mod url;
 
 pub(crate) use self::{
     challenge::Challenger,
-    url::{is_secure_or_loopback, parse as parse_url},
+    url::{is_loopback, is_secure_or_loopback, parse as parse_url},
 };
 pub use self::{
     challenge::{Challenge, ErrorCode},

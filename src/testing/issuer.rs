@@ -81,7 +81,8 @@ impl TestIssuer {
             stop: Some(stop),
             thread: Some(thread),
         };
-        issuer.publish();
+        issuer.publish_metadata();
+        issuer.set_jwks_body(issuer.jwks());
         Ok(issuer)
     }
 
@@ -143,9 +144,7 @@ impl TestIssuer {
     #[must_use]
     pub fn jwks(&self) -> String {
         let keys = self.keys();
-        let mut all = keys.current.public_jwks();
-        all.extend(keys.older.iter().cloned());
-        json!({ "keys": all }).to_string()
+        jwk_set(&keys.current, &keys.older)
     }
 
     /// Signs with new keys from here on; the JWK Set lists them alone.
@@ -159,45 +158,42 @@ impl TestIssuer {
     }
 
     fn replace_keys(&self, keep: bool) {
-        {
+        let generation = {
             let mut keys = self.keys();
             keys.generations += 1;
-            let new = SigningKeys::generate(keys.generations);
-            let old = std::mem::replace(&mut keys.current, new).public_jwks();
-            if keep {
-                keys.older.extend(old);
-            } else {
-                keys.older.clear();
-            }
+            keys.generations
+        };
+        // This takes a while: tokens are signed and served meanwhile.
+        let new = SigningKeys::generate(generation);
+        let mut keys = self.keys();
+        if keep {
+            let old = keys.current.public_jwks();
+            keys.older.extend(old);
+        } else {
+            keys.older.clear();
         }
-        self.publish();
+        // Nothing is signed with a key before it is served.
+        self.set_jwks_body(jwk_set(&new, &keys.older));
+        keys.current = new;
     }
 
-    /// Serves the JWK Set and the metadata as they should be.
-    fn publish(&self) {
-        let metadata = Bytes::from(
-            json!({
-                "issuer": self.url,
-                "jwks_uri": self.jwks_uri(),
-                "authorization_endpoint": format!("{}/authorize", self.url),
-                "token_endpoint": format!("{}/token", self.url),
-                "response_types_supported": ["code"],
-                "subject_types_supported": ["public"],
-                "id_token_signing_alg_values_supported": ["RS256"],
-                "code_challenge_methods_supported": ["S256"],
-            })
-            .to_string(),
-        );
-        let jwks = Bytes::from(self.jwks());
-        let mut behaviour = self.behaviour();
+    fn publish_metadata(&self) {
+        let metadata = json!({
+            "issuer": self.url,
+            "jwks_uri": self.jwks_uri(),
+            "authorization_endpoint": format!("{}/authorize", self.url),
+            "token_endpoint": format!("{}/token", self.url),
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "code_challenge_methods_supported": ["S256"],
+        });
         for path in [
             "/.well-known/oauth-authorization-server",
             "/.well-known/openid-configuration",
         ] {
-            let document = behaviour.documents.entry(path.to_owned());
-            document.or_insert_with(|| metadata.clone());
+            self.set_document(path, metadata.to_string());
         }
-        behaviour.documents.insert(JWKS_PATH.to_owned(), jwks);
     }
 
     /// Serves this body as the JWK Set until the next rotation.
@@ -254,6 +250,12 @@ impl TestIssuer {
     fn behaviour(&self) -> MutexGuard<'_, Behaviour> {
         self.server.behaviour()
     }
+}
+
+fn jwk_set(current: &SigningKeys, older: &[serde_json::Value]) -> String {
+    let mut all = current.public_jwks();
+    all.extend(older.iter().cloned());
+    json!({ "keys": all }).to_string()
 }
 
 impl fmt::Debug for TestIssuer {

@@ -8,16 +8,16 @@
 //! Nothing here belongs into a service that runs for real.
 //!
 //! ```
-//! use mcp_auth::{Clock, JwtValidator, KeyStore, StaticJwks, SystemClock, testing::TestIssuer};
+//! use mcp_auth::{JwtValidator, Jwks, KeyStore, SystemClock, Clock, testing::TestIssuer};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 //! let issuer = TestIssuer::start()?;
 //! let claims = issuer.claims().audience("https://mcp.example.com/mcp").scope("read:data");
 //! let token = issuer.token(&claims);
 //!
-//! let keys = StaticJwks::from_json(issuer.url(), issuer.jwks().as_bytes())?;
+//! let keys = Jwks::discover(issuer.url())?;
 //! let validator = JwtValidator::new(issuer.url(), "https://mcp.example.com/mcp")?;
-//! let unverified = validator.inspect(token, SystemClock.now())?;
+//! let unverified = validator.inspect(token, SystemClock::default().now())?;
 //! let key = keys.key(unverified.key_id()).await?.ok_or("no such key")?;
 //! let verified = unverified.verify(&key)?;
 //! assert!(verified.scope().contains("read:data"));
