@@ -1,9 +1,11 @@
 //! The gateway as a process.
 
 use std::{
+    fs,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    time::SystemTime,
 };
 
 use tokio::{
@@ -14,7 +16,8 @@ use tokio::{
 
 use super::soon;
 
-/// The built example. Cargo puts it beside the tests.
+/// The built example. Cargo puts it beside the tests, and builds it with them, save where only
+/// some of them are asked for.
 pub fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test
@@ -23,12 +26,28 @@ pub fn binary() -> PathBuf {
         .unwrap()
         .join("examples/gateway")
         .with_extension(std::env::consts::EXE_EXTENSION);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let written = newest(&root.join("src")).max(newest(&root.join("examples/gateway")));
+    let built = fs::metadata(&path).and_then(|file| file.modified());
     assert!(
-        path.exists(),
-        "{} is missing: `cargo test` builds it, `cargo test --test …` needs `cargo build --example gateway` first",
+        built.is_ok_and(|built| built >= written),
+        "{} is not up to date: run `cargo build --example gateway` first",
         path.display()
     );
     path
+}
+
+/// When a file in a directory was last written.
+fn newest(directory: &Path) -> SystemTime {
+    let files = fs::read_dir(directory).unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            newest(&path)
+        } else {
+            fs::metadata(path).unwrap().modified().unwrap()
+        }
+    });
+    files.max().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// A command that starts the gateway, with nothing in the environment that it would read.
