@@ -39,6 +39,7 @@ pub(crate) enum Value<'a> {
 /// # Errors
 ///
 /// The parser's, with line and column. It repeats nothing of the text.
+#[cfg(test)]
 pub(crate) fn check(text: &str) -> Result<(), serde_json::Error> {
     read(
         text,

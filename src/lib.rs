@@ -1,4 +1,53 @@
-//! Production authentication in front of any MCP service.
+//! Tower middleware that puts production authentication in front of any MCP (Model Context
+//! Protocol) service over HTTP.
+//!
+//! [`AuthStack`] is all of it in the one right order:
+//!
+//! ```
+//! use mcp_auth::{AuthStack, JwtValidator, ResourceMetadata, ScopePolicy, StaticJwks};
+//!
+//! # let jwks = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+//! let (issuer, resource) = ("https://idp.example.com", "https://mcp.example.com/mcp");
+//! let auth = AuthStack::new(
+//!     JwtValidator::new(issuer, resource)?,
+//!     StaticJwks::from_json(issuer, jwks)?,
+//!     ResourceMetadata::new(resource, [issuer])?,
+//!     ScopePolicy::from_json(
+//!         r#"{"base": ["read:data"], "tools": {"get_*": [], "put_*": ["write:data"]}}"#,
+//!     )?,
+//! );
+//! // `Router::new().route_service("/mcp", service).layer(auth)`
+//! # let _ = auth;
+//! # Ok::<(), mcp_auth::ConfigError>(())
+//! ```
+//!
+//! # The order, outermost first
+//!
+//! | layer | says no with |
+//! |---|---|
+//! | [`AuditLogLayer`]: one event for every request | never |
+//! | [`ResourceMetadataLayer`]: the RFC 9728 document | never |
+//! | [`JwtValidateLayer`]: the bearer token | 401, 400, 503 |
+//! | [`RevocationLayer`]: tokens that were revoked | 401, 503 |
+//! | [`McpRequestLayer`]: the message | 400, 405, 408, 413, 415 |
+//! | [`ScopeGuardLayer`]: the policy | 403, -32601 |
+//! | [`RateLimitLayer`]: the limits | 429, 503 |
+//! | [`KeyMapLayer`]: the upstream key | 403, 502, 503 |
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `aws-lc-rs` | yes | signature checks by AWS-LC |
+//! | `rust-crypto` | no | signature checks in pure Rust, where `aws-lc-rs` is off |
+//! | `axum` | no | [`RejectBody`] for axum's body |
+//! | `test-util` | no | an issuer, a claims builder, a clock and `RecordingSink`, for tests |
+
+// Without a crypto backend there is no token check and no stack; what only they call lies idle.
+#![cfg_attr(
+    not(any(feature = "aws-lc-rs", feature = "rust-crypto")),
+    allow(dead_code, unused_imports, rustdoc::broken_intra_doc_links)
+)]
 
 mod audit;
 mod clock;
@@ -6,7 +55,7 @@ mod error;
 mod hash;
 mod json;
 mod keys;
-mod layers;
+pub mod layers;
 mod mcp;
 mod oauth;
 mod policy;
@@ -21,40 +70,20 @@ pub mod testing;
 mod token;
 mod trail;
 
-pub use self::{
-    clock::{Clock, SystemClock, UnixTime},
-    error::{ConfigError, Reason, StoreError},
-    keys::{BoxKeyStore, KeyStore, KeyStoreFn, UpstreamKey, UpstreamKeyId, key_store_fn},
-    mcp::{
-        McpRequest, Message, MessageError, MessageKind, Operation, ProtocolVersion, RequestId,
-        Target,
-    },
-    oauth::{Challenge, ErrorCode, ResourceMetadata},
-    policy::{Access, Decision, Denial, DenialKind, Grant, Policy, PolicyFn, policy_fn},
-    rate::{BoxRateLimitStore, MemoryRateLimitStore, Quota, RateKey, RateLimitStore, Verdict},
-    reject::{JsonReject, Reject, RejectBody, RejectFn, Rejection, reject_fn},
-    revocation::{
-        BoxRevocationStore, MemoryRevocationStore, Revocation, RevocationStore, RevocationStoreFn,
-        revocation_store_fn,
-    },
-    secret::Secret,
-    token::{Claims, Principal, Scope, ScopeToken, VerifiedToken},
-    trail::AuthTrail,
-};
-
-#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
-pub use self::keys::{Algorithm, StaticJwks, VerificationKey, VerificationKeyId};
-#[cfg(all(feature = "fetch", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
-pub use self::keys::{Jwks, JwksFuture};
-#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
-pub use self::token::{JwtValidator, TokenError, UnverifiedToken};
-
 #[cfg(feature = "test-util")]
 pub use self::audit::RecordingSink;
+#[cfg(all(feature = "fetch", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+pub use self::keys::{Jwks, JwksFuture};
 pub use self::{
     audit::{
         AuditDecision, AuditEvent, AuditOperation, AuditRateLimit, AuditRevocation, AuditSink,
-        AuditSinkFn, TracingSink, audit_sink_fn,
+        AuditSinkFn, JsonLinesSink, TracingSink, audit_sink_fn,
+    },
+    clock::{Clock, SystemClock, UnixTime},
+    error::{ConfigError, Reason, StoreError},
+    keys::{
+        BoxKeyStore, KeyMap, KeyRule, KeyScopePolicy, KeyStore, KeyStoreFn, UpstreamKey,
+        UpstreamKeyId, key_store_fn,
     },
     layers::{
         audit_log::AuditLogLayer,
@@ -65,9 +94,29 @@ pub use self::{
         revocation::RevocationLayer,
         scope_guard::ScopeGuardLayer,
     },
+    mcp::{
+        McpRequest, Message, MessageError, MessageKind, Operation, ProtocolVersion, RequestId,
+        Target,
+    },
+    oauth::{Challenge, ErrorCode, ResourceMetadata},
+    policy::{
+        Access, Decision, Denial, DenialKind, Explanation, Grant, Policy, PolicyFn, Requirement,
+        ScopeHierarchy, ScopePolicy, policy_fn,
+    },
+    rate::{BoxRateLimitStore, MemoryRateLimitStore, Quota, RateKey, RateLimitStore, Verdict},
+    reject::{JsonReject, Reject, RejectBody, RejectFn, Rejection, reject_fn},
+    revocation::{
+        BoxRevocationStore, MemoryRevocationStore, Revocation, RevocationStore, RevocationStoreFn,
+        revocation_store_fn,
+    },
+    secret::Secret,
+    token::{Claims, Principal, Scope, ScopeToken, VerifiedToken},
+    trail::AuthTrail,
 };
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 pub use self::{
+    keys::{Algorithm, StaticJwks, VerificationKey, VerificationKeyId},
     layers::jwt_validate::JwtValidateLayer,
-    stack::{Auth, AuthBody, AuthStack},
+    stack::{Auth, AuthBody, AuthFuture, AuthStack},
+    token::{JwtValidator, TokenError, UnverifiedToken},
 };

@@ -298,7 +298,8 @@ pub trait Reject: fmt::Debug + Send + Sync {
 
 /// The standard body: a JSON-RPC error once a message was read, an OAuth error before.
 #[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
+// A unit struct for good: it has nothing to set.
+#[allow(clippy::exhaustive_structs)]
 pub struct JsonReject;
 
 impl Reject for JsonReject {

@@ -46,14 +46,15 @@ use crate::{
 /// [`VerifiedToken`](crate::VerifiedToken) in their extensions, never the token.
 ///
 /// ```
-/// use mcp_auth::{AuthStack, Jwks, JwtValidator, ResourceMetadata, ScopePolicy};
+/// use mcp_auth::{AuthStack, Decision, JwtValidator, ResourceMetadata, StaticJwks, policy_fn};
 ///
 /// let (issuer, resource) = ("https://idp.example.com", "https://mcp.example.com/mcp");
+/// # let jwks = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 /// let auth = AuthStack::new(
 ///     JwtValidator::new(issuer, resource)?,
-///     Jwks::discover(issuer)?,
+///     StaticJwks::from_json(issuer, jwks)?,
 ///     ResourceMetadata::new(resource, [issuer])?,
-///     ScopePolicy::from_json(r#"{"base": ["read:data"], "tools": {"get_*": []}}"#)?,
+///     policy_fn(|_| Decision::allow()),
 /// );
 /// # let _ = auth;
 /// # Ok::<(), mcp_auth::ConfigError>(())
@@ -377,7 +378,7 @@ impl<B: RejectBody> RejectBody for AuthBody<B> {
 pub enum Off {}
 
 /// The answer of a store that cannot exist.
-pub type Never<T> = std::future::Ready<Result<T, StoreError>>;
+type Never<T> = std::future::Ready<Result<T, StoreError>>;
 
 impl RevocationStore for Off {
     type Future = Never<Revocation>;

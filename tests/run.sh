@@ -21,3 +21,7 @@ need curl curl
 
 cargo test --locked --all-features --all-targets
 cargo test --locked --all-features --doc
+
+# Each example asserts what it shows.
+cargo run --locked --example policy_only
+cargo run --locked --example custom_store

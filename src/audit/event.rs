@@ -149,10 +149,10 @@ pub struct AuditEvent {
     pub(crate) session: Option<Text>,
     pub(crate) revocation: Option<AuditRevocation>,
     pub(crate) rate_limit: Option<AuditRateLimit>,
-    #[serde(serialize_with = "millis")]
-    pub(crate) total_ms: Duration,
-    #[serde(serialize_with = "some_millis")]
-    pub(crate) upstream_ms: Option<Duration>,
+    #[serde(rename = "total_ms", serialize_with = "millis")]
+    pub(crate) total: Duration,
+    #[serde(rename = "upstream_ms", serialize_with = "some_millis")]
+    pub(crate) upstream: Option<Duration>,
     pub(crate) cancelled: bool,
 }
 
@@ -183,8 +183,8 @@ impl AuditEvent {
             session: None,
             revocation: None,
             rate_limit: None,
-            total_ms: Duration::ZERO,
-            upstream_ms: None,
+            total: Duration::ZERO,
+            upstream: None,
             cancelled: false,
         }
     }
@@ -300,13 +300,13 @@ impl AuditEvent {
     /// How long the request took until its response began.
     #[must_use]
     pub const fn total(&self) -> Duration {
-        self.total_ms
+        self.total
     }
 
     /// How long of that the service behind took; `None` where it was not asked.
     #[must_use]
     pub const fn upstream(&self) -> Option<Duration> {
-        self.upstream_ms
+        self.upstream
     }
 
     /// Whether the client went away before it was answered.
@@ -376,6 +376,7 @@ fn some_millis<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 pub(super) mod tests {
     use super::*;
 
@@ -413,8 +414,8 @@ pub(super) mod tests {
         full.session = Some(Text::new("0a1b2c3d"));
         full.revocation = Some(AuditRevocation::Active);
         full.rate_limit = Some(AuditRateLimit::Local);
-        full.total_ms = Duration::from_nanos(1_234_567);
-        full.upstream_ms = Some(Duration::from_micros(1_000));
+        full.total = Duration::from_nanos(1_234_567);
+        full.upstream = Some(Duration::from_micros(1_000));
         full.cancelled = true;
         assert_eq!(
             full.to_json(),
@@ -429,7 +430,7 @@ pub(super) mod tests {
             .filter_map(|i| format!("s{i}").parse().ok())
             .collect();
         event.required_scopes = Scope::from_claim(&"x".repeat(1000));
-        event.total_ms = Duration::MAX;
+        event.total = Duration::MAX;
         let json: serde_json::Value = serde_json::from_str(&event.to_json()).unwrap_or_default();
         assert_eq!(json["held_scopes"].as_array().map(Vec::len), Some(256));
         let required = json["required_scopes"][0].as_str().unwrap_or_default();

@@ -1,7 +1,8 @@
 //! What happened, once per request.
 
 mod event;
-
+mod json_lines;
+mod queue;
 #[cfg(feature = "test-util")]
 mod recording;
 mod sink;
@@ -14,6 +15,7 @@ pub use self::recording::RecordingSink;
 pub(crate) use self::text::Text;
 pub use self::{
     event::{AuditDecision, AuditEvent, AuditOperation, AuditRateLimit, AuditRevocation},
+    json_lines::JsonLinesSink,
     sink::{AuditSink, AuditSinkFn, audit_sink_fn},
     tracing_sink::TracingSink,
 };

@@ -37,12 +37,18 @@ impl Text {
 }
 
 /// Shares the text where it is short enough.
-impl From<&Arc<str>> for Text {
-    fn from(text: &Arc<str>) -> Self {
-        match capped(text) {
-            Cow::Borrowed(_) => Self(Repr::Shared(Arc::clone(text))),
+impl From<Arc<str>> for Text {
+    fn from(text: Arc<str>) -> Self {
+        match capped(&text) {
             Cow::Owned(text) => Self(Repr::Shared(text.into())),
+            Cow::Borrowed(_) => Self(Repr::Shared(text)),
         }
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self::new(text)
     }
 }
 
@@ -122,9 +128,9 @@ mod tests {
         assert_eq!(Text::new(&fits).as_str(), fits);
         let cut = format!("{fits}…");
         assert_eq!(Text::new(&format!("{fits}ab")).as_str(), cut);
-        assert_eq!(Text::from(&Arc::from(format!("{fits}a"))).as_str(), cut);
+        assert_eq!(Text::from(Arc::from(format!("{fits}a"))).as_str(), cut);
         let short: Arc<str> = "alice".into();
-        let text = Text::from(&short);
+        let text = Text::from(Arc::clone(&short));
         assert_eq!(text.as_str().as_ptr(), short.as_ptr());
     }
 

@@ -17,11 +17,20 @@ use crate::audit::{
 /// ```
 /// use mcp_auth::{AuditSink, TracingSink};
 ///
-/// let sink: &dyn AuditSink = &TracingSink;
+/// let sink: Box<dyn AuditSink> = Box::new(TracingSink::new());
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
+// A unit struct for good: it has nothing to set.
+#[allow(clippy::exhaustive_structs)]
 pub struct TracingSink;
+
+impl TracingSink {
+    /// A sink for the subscriber that is in force where the event is recorded.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self
+    }
+}
 
 macro_rules! event {
     ($level:expr, $event:ident) => {

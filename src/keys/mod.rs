@@ -3,6 +3,7 @@
 
 #[cfg(all(feature = "fetch", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 mod jwks;
+mod key_map;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod static_jwks;
 mod store;
@@ -12,12 +13,13 @@ mod verification;
 
 #[cfg(all(feature = "fetch", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 pub use self::jwks::{Jwks, JwksFuture};
+pub use self::{
+    key_map::{KeyMap, KeyRule, KeyScopePolicy},
+    store::{BoxKeyStore, KeyStore, KeyStoreFn, key_store_fn},
+    upstream::{UpstreamKey, UpstreamKeyId},
+};
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 pub use self::{
     static_jwks::StaticJwks,
     verification::{Algorithm, VerificationKey, VerificationKeyId},
-};
-pub use self::{
-    store::{BoxKeyStore, KeyStore, KeyStoreFn, key_store_fn},
-    upstream::{UpstreamKey, UpstreamKeyId},
 };

@@ -90,8 +90,10 @@ where
 
 /// Any key store behind one type, for a field or a choice at run time. Each answer is boxed.
 pub struct BoxKeyStore<Id, Key> {
-    ask: Arc<dyn Fn(&Id) -> BoxAnswer<Key> + Send + Sync>,
+    ask: Arc<Ask<Id, Key>>,
 }
+
+type Ask<Id, Key> = dyn Fn(&Id) -> BoxAnswer<Key> + Send + Sync;
 
 impl<Id, Key> BoxKeyStore<Id, Key> {
     /// Takes the store in.

@@ -1,15 +1,15 @@
 //! Thin adapters between HTTP and the nouns: one room a layer.
 //!
-//! A layer imports the nouns and [`shared`], never another layer.
+//! A layer imports the nouns and what all layers share, never another layer.
 
 mod shared;
 
-pub(crate) mod audit_log;
+pub mod audit_log;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
-pub(crate) mod jwt_validate;
-pub(crate) mod key_map;
-pub(crate) mod mcp_request;
-pub(crate) mod rate_limit;
-pub(crate) mod resource_metadata;
-pub(crate) mod revocation;
-pub(crate) mod scope_guard;
+pub mod jwt_validate;
+pub mod key_map;
+pub mod mcp_request;
+pub mod rate_limit;
+pub mod resource_metadata;
+pub mod revocation;
+pub mod scope_guard;

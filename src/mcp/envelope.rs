@@ -12,6 +12,8 @@ const MAX_BATCH: usize = 100;
 
 /// What the body is.
 #[derive(Debug)]
+// It lives on the stack for one call; a box would cost every message an allocation.
+#[allow(clippy::large_enum_variant)]
 pub(super) enum Body<'a> {
     One(Member<Envelope<'a>>),
     /// An array of at most [`MAX_BATCH`] elements.

@@ -56,19 +56,19 @@ pub(super) fn agree(
     headers: &Decoded<'_>,
 ) -> Result<(), MessageError> {
     let method = message.operation.method();
-    if let Some(header) = headers.method {
-        if message.kind == MessageKind::Response || header != method {
-            return Err(MessageError::header_mismatch(
-                "The header Mcp-Method does not match the body",
-            ));
-        }
+    if let Some(header) = headers.method
+        && (message.kind == MessageKind::Response || header != method)
+    {
+        return Err(MessageError::header_mismatch(
+            "The header Mcp-Method does not match the body",
+        ));
     }
-    if let (Some(header), Some(params)) = (&headers.name, envelope.params.get()) {
-        if !may_be_named(method, params, header) {
-            return Err(MessageError::header_mismatch(
-                "The header Mcp-Name does not match the body",
-            ));
-        }
+    if let (Some(header), Some(params)) = (&headers.name, envelope.params.get())
+        && !may_be_named(method, params, header)
+    {
+        return Err(MessageError::header_mismatch(
+            "The header Mcp-Name does not match the body",
+        ));
     }
     Ok(())
 }

@@ -1,10 +1,23 @@
 //! May they: a pure decision, with no HTTP, no runtime and no clock.
 
 mod decision;
+mod explanation;
+mod file;
+mod hierarchy;
+mod requirement;
+mod rules;
+mod scope_policy;
+mod uri;
 
 use std::{fmt, sync::Arc};
 
-pub use self::decision::{Decision, Denial, DenialKind, Grant};
+pub use self::{
+    decision::{Decision, Denial, DenialKind, Grant},
+    explanation::Explanation,
+    hierarchy::ScopeHierarchy,
+    requirement::Requirement,
+    scope_policy::ScopePolicy,
+};
 use crate::{
     clock::UnixTime,
     mcp::{Operation, ProtocolVersion},

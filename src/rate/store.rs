@@ -9,6 +9,7 @@ use crate::{
 };
 
 type BoxAnswer = Pin<Box<dyn Future<Output = Result<Verdict, StoreError>> + Send>>;
+type Take = dyn Fn(&RateKey, &Quota, NonZeroU32, UnixTime) -> BoxAnswer + Send + Sync;
 
 /// What a limit says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +86,7 @@ pub trait RateLimitStore: Clone + Send + Sync + 'static {
 /// Any limit store behind one type. Each answer is boxed.
 #[derive(Clone)]
 pub struct BoxRateLimitStore {
-    take: Arc<dyn Fn(&RateKey, &Quota, NonZeroU32, UnixTime) -> BoxAnswer + Send + Sync>,
+    take: Arc<Take>,
 }
 
 impl BoxRateLimitStore {

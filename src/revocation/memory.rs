@@ -37,10 +37,11 @@ use crate::{
 /// use mcp_auth::{Clock, MemoryRevocationStore, SystemClock, UnixTime};
 ///
 /// let store = MemoryRevocationStore::new();
-/// let in_an_hour = SystemClock.now().saturating_add(Duration::from_secs(3600));
+/// let now = SystemClock::default().now();
+/// let in_an_hour = now.saturating_add(Duration::from_secs(3600));
 /// // This one token; all that Alice holds by now; everything of a client that leaked its secret.
 /// store.revoke_token("https://idp.example.com", "5f2c…", in_an_hour);
-/// store.revoke_subject("https://idp.example.com", "alice", SystemClock.now(), in_an_hour);
+/// store.revoke_subject("https://idp.example.com", "alice", now, in_an_hour);
 /// store.revoke_client("https://idp.example.com", "leaky-app", UnixTime::MAX);
 /// ```
 #[derive(Clone)]

@@ -10,8 +10,13 @@ mod header;
 mod principal;
 mod scope;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+mod segments;
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod validator;
 mod verified;
+#[cfg(all(test, any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod wycheproof;
 
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 pub(crate) use self::cache::TokenCache;

@@ -2,10 +2,9 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 
-use super::{claims::UnscopedClaims, header::Header};
+use super::{claims::UnscopedClaims, header::Header, segments::Segments};
 use crate::{
     clock::UnixTime,
     error::{ConfigError, Reason},
@@ -185,20 +184,12 @@ impl JwtValidator {
         if token.len() > MAX_TOKEN {
             return Err(Reason::InvalidToken);
         }
-        let mut parts = token.split(|byte| *byte == b'.');
-        let (Some(header), Some(claims), Some(signature), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(Reason::InvalidToken);
-        };
-        let signed = header.len() + 1 + claims.len();
-        let header = Header::from_json(&decoded_text(header)?)?;
+        let segments = Segments::of(&token).ok_or(Reason::InvalidToken)?;
+        let header = Header::from_json(&segments.header()?)?;
         self.check_header(&header)?;
-        let claims = UnscopedClaims::from_json(&decoded_text(claims)?)?;
-        let signature = decoded(signature)?;
-        if signature.is_empty() {
-            return Err(Reason::InvalidToken);
-        }
+        let claims = UnscopedClaims::from_json(&segments.claims()?)?;
+        let signature = segments.signature()?;
+        let signed = segments.signed(&token).len();
         self.check_claims(claims.claims(), now)?;
         let issuer = Arc::clone(claims.claims().principal().issuer());
         Ok(UnverifiedToken {
@@ -249,17 +240,6 @@ impl JwtValidator {
     pub(crate) fn refused_from(&self, token: &VerifiedToken) -> UnixTime {
         token.expires_at().saturating_add(self.0.leeway)
     }
-}
-
-/// Base64url without padding, and with no bit that another text would share (RFC 7515 section 2).
-fn decoded(part: &[u8]) -> Result<Vec<u8>, Reason> {
-    URL_SAFE_NO_PAD
-        .decode(part)
-        .map_err(|_| Reason::InvalidToken)
-}
-
-fn decoded_text(part: &[u8]) -> Result<String, Reason> {
-    String::from_utf8(decoded(part)?).map_err(|_| Reason::InvalidToken)
 }
 
 /// A token of which all is good but the signature, which nobody checked: nothing that it says can

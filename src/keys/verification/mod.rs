@@ -180,6 +180,20 @@ impl VerificationKey {
                 .is_some_and(|verifier| verifier.verify(message, signature))
     }
 
+    /// The same by the backend that another one stands in front of.
+    #[cfg(all(test, feature = "rust-crypto"))]
+    pub(crate) fn verifies_in_pure_rust(
+        &self,
+        algorithm: Algorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> bool {
+        self.allows(algorithm)
+            && signature.len() == self.0.material.signature_length()
+            && rust_crypto::Verifier::new(&self.0.material, algorithm)
+                .is_some_and(|verifier| verifier.verify(message, signature))
+    }
+
     fn verifier(&self, algorithm: Algorithm) -> Option<&backend::Verifier> {
         self.algorithms_and_verifiers()
             .find_map(|(own, verifier)| (own == algorithm).then_some(verifier))

@@ -142,9 +142,9 @@ impl Started {
         event.operations = operations;
         if let Some(token) = token {
             let principal = token.principal();
-            event.user = Some(principal.subject().into());
-            event.issuer = Some(principal.issuer().into());
-            event.client_id = principal.client_id().map(Into::into);
+            event.user = Some(Arc::clone(principal.subject()).into());
+            event.issuer = Some(Arc::clone(principal.issuer()).into());
+            event.client_id = principal.client_id().cloned().map(Into::into);
             event.held_scopes = token.scope().clone();
         }
         event.client_claimed = request.and_then(McpRequest::client_claimed).map(Text::new);
@@ -152,12 +152,12 @@ impl Started {
         event.reason = end.reason;
         event.status = end.status;
         event.required_scopes = trail.required().cloned().unwrap_or_default();
-        event.key_name = trail.key_name().map(Into::into);
+        event.key_name = trail.key_name().cloned().map(Into::into);
         event.session = self.session.as_ref().map(fingerprint);
         event.revocation = trail.revocation().copied();
         event.rate_limit = trail.rate_limit().copied();
-        event.total_ms = self.since.elapsed();
-        event.upstream_ms = trail.upstream_took();
+        event.total = self.since.elapsed();
+        event.upstream = trail.upstream_took();
         event.cancelled = end.cancelled;
         event
     }

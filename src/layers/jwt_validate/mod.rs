@@ -3,12 +3,13 @@
 //! # Example
 //!
 //! ```
-//! use mcp_auth::{Jwks, JwtValidateLayer, JwtValidator};
+//! use mcp_auth::{JwtValidateLayer, JwtValidator, StaticJwks};
 //!
 //! let issuer = "https://idp.example.com";
+//! # let jwks = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 //! let layer = JwtValidateLayer::new(
 //!     JwtValidator::new(issuer, "https://mcp.example.com/mcp")?,
-//!     Jwks::discover(issuer)?,
+//!     StaticJwks::from_json(issuer, jwks)?,
 //! );
 //! # let _ = layer;
 //! # Ok::<(), mcp_auth::ConfigError>(())

@@ -3,9 +3,13 @@
 //! # Example
 //!
 //! ```
-//! use mcp_auth::{KeyMap, KeyMapLayer};
+//! use mcp_auth::{KeyMapLayer, UpstreamKey, UpstreamKeyId, key_store_fn};
 //!
-//! let keys = KeyMap::from_json(r#"{"alice": {"key": "k-1", "scopes": ["read:data"]}}"#)?;
+//! let key = UpstreamKey::new("shared", "k-1")?;
+//! let keys = key_store_fn(move |_: UpstreamKeyId| {
+//!     let key = key.clone();
+//!     async move { Ok(Some(key)) }
+//! });
 //! let layer = KeyMapLayer::new(keys);
 //! # let _ = layer;
 //! # Ok::<(), mcp_auth::ConfigError>(())

@@ -3,14 +3,14 @@
 //! # Example
 //!
 //! ```
-//! use mcp_auth::{ScopeGuardLayer, ScopePolicy};
+//! use mcp_auth::{Decision, ScopeGuardLayer, policy_fn};
 //!
-//! let policy = ScopePolicy::from_json(
-//!     r#"{"base": ["read:data"], "tools": {"get_*": [], "put_*": ["write:data"]}}"#,
-//! )?;
+//! let policy = policy_fn(|access| match access.operation.method() {
+//!     "tools/list" => Decision::allow(),
+//!     _ => Decision::forbid(),
+//! });
 //! let layer = ScopeGuardLayer::new(policy);
 //! # let _ = layer;
-//! # Ok::<(), mcp_auth::ConfigError>(())
 //! ```
 //!
 //! # Rules

@@ -16,24 +16,13 @@ use crate::{
 };
 
 /// The settings that the refusing layers share.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Common {
     clock: Option<Arc<dyn Clock>>,
     pub(crate) challenger: Challenger,
     reject: Option<Arc<dyn Reject>>,
     /// Whether a missing layer was logged.
     complained: Arc<AtomicBool>,
-}
-
-impl Default for Common {
-    fn default() -> Self {
-        Self {
-            clock: None,
-            challenger: Challenger::default(),
-            reject: None,
-            complained: Arc::default(),
-        }
-    }
 }
 
 impl Common {
@@ -93,14 +82,12 @@ pub(crate) fn trail(extensions: &Extensions) -> Option<&AuthTrail> {
 macro_rules! common_settings {
     () => {
         /// Reads the time from `clock` instead of the system's.
-        #[must_use]
         pub fn with_clock(mut self, clock: impl $crate::Clock + 'static) -> Self {
             self.config.common.set_clock(std::sync::Arc::new(clock));
             self
         }
 
         /// Shapes the bodies of refusals.
-        #[must_use]
         pub fn with_reject(mut self, reject: impl $crate::Reject + 'static) -> Self {
             self.config.common.set_reject(std::sync::Arc::new(reject));
             self
@@ -111,7 +98,6 @@ macro_rules! common_settings {
 
         /// Tells clients, in every challenge, where they find the authorization server (RFC 9728
         /// section 5.1).
-        #[must_use]
         pub fn with_metadata(mut self, metadata: &$crate::ResourceMetadata) -> Self {
             self.config.common.set_metadata(metadata);
             self

@@ -1,0 +1,264 @@
+//! The command line: flags, their twins in the environment, and what of them can be judged without
+//! touching anything.
+
+use std::{ffi::OsString, fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf};
+
+use clap::{Parser, error::ErrorKind};
+use mcp_auth::{KeyHeader, Quota};
+
+use crate::upstream::Upstream;
+
+/// The variable that holds the key map itself.
+pub(crate) const KEY_MAP: &str = "MCP_PROXY_KEY_MAP";
+
+/// A streaming reverse proxy that puts OAuth 2.1 authentication in front of an MCP server.
+///
+/// Each flag has a twin in the environment, MCP_PROXY_<FLAG>; a flag beats its twin. Without any of
+/// them it is a demonstration.
+#[derive(Debug, Parser)]
+#[command(name = "gateway", version, max_term_width = 100)]
+struct Flags {
+    /// Where to listen: HTTP/1.1 and h2c on one port.
+    #[arg(
+        long,
+        env = "MCP_PROXY_LISTEN",
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:8080"
+    )]
+    listen: String,
+    /// The MCP server: its origin, or with a path that is put before each request's.
+    #[arg(long, env = "MCP_PROXY_UPSTREAM", value_name = "URL")]
+    upstream: String,
+    /// Who may issue tokens. Repeatable.
+    #[arg(long, env = "MCP_PROXY_ISSUER", value_name = "URL", required = true)]
+    issuer: Vec<String>,
+    /// Where the issuer's keys are [default: discovered from the issuer].
+    #[arg(long, env = "MCP_PROXY_JWKS_URI", value_name = "URL")]
+    jwks_uri: Option<String>,
+    /// For whom tokens must be issued. Repeatable.
+    #[arg(
+        long,
+        env = "MCP_PROXY_AUDIENCE",
+        value_name = "VALUE",
+        required = true
+    )]
+    audience: Vec<String>,
+    /// The URL that clients use for this server [default: the first audience if it is a URL, else
+    /// http://<listen>/mcp].
+    #[arg(long, env = "MCP_PROXY_RESOURCE", value_name = "URL")]
+    resource: Option<String>,
+    /// Which scopes each tool needs: a JSON file [default: what the key map says].
+    #[arg(long, env = "MCP_PROXY_POLICY", value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Which caller has which upstream keys: a JSON file. The variable MCP_PROXY_KEY_MAP can hold
+    /// the JSON itself instead.
+    #[arg(long, env = "MCP_PROXY_KEY_MAP_FILE", value_name = "FILE")]
+    key_map_file: Option<PathBuf>,
+    /// The upstream needs no keys.
+    #[arg(long, env = "MCP_PROXY_NO_KEY_MAP")]
+    no_key_map: bool,
+    /// The header of the upstream key; TEMPLATE holds {key} [default TEMPLATE: {key}, for
+    /// authorization: Bearer {key}].
+    #[arg(
+        long,
+        env = "MCP_PROXY_KEY_HEADER",
+        value_name = "NAME[: TEMPLATE]",
+        default_value = "x-api-key"
+    )]
+    key_header: String,
+    /// How many tools/call each principal may send: N/s, N/min or N/h.
+    #[arg(long, env = "MCP_PROXY_RATE_LIMIT", value_name = "N/UNIT")]
+    rate_limit: Option<String>,
+    /// Which tokens are revoked: JSON lines, followed while they grow.
+    #[arg(long, env = "MCP_PROXY_REVOCATION_FILE", value_name = "FILE")]
+    revocation_file: Option<PathBuf>,
+    /// Where the audit events go: JSON lines, appended; - is the standard output.
+    #[arg(long, env = "MCP_PROXY_AUDIT_LOG", value_name = "FILE")]
+    audit_log: Option<PathBuf>,
+}
+
+/// A wrong flag: one line that names it and never shows a secret.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fault(String);
+
+impl Fault {
+    pub(crate) fn new(flag: &str, problem: impl fmt::Display) -> Self {
+        Self(format!("{flag}: {problem}"))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let one_line: Vec<_> = self.0.split_whitespace().collect();
+        f.write_str(&one_line.join(" "))
+    }
+}
+
+/// Why the gateway does not start.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It was asked for help or its version: that is the answer, and no fault.
+    Help(String),
+    Fault(Fault),
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// Where the key map is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum KeySource {
+    None,
+    File(PathBuf),
+    Environment,
+}
+
+/// What the flags say, judged one by one and together. Files and URLs are not opened yet.
+#[derive(Debug)]
+pub(crate) struct Args {
+    pub(crate) listen: SocketAddr,
+    pub(crate) upstream: Upstream,
+    pub(crate) issuers: Vec<String>,
+    pub(crate) jwks_uri: Option<String>,
+    pub(crate) audiences: Vec<String>,
+    pub(crate) resource: Option<String>,
+    pub(crate) policy: Option<PathBuf>,
+    pub(crate) keys: KeySource,
+    pub(crate) key_header: KeyHeader,
+    pub(crate) rate_limit: Option<Quota>,
+    pub(crate) revocation_file: Option<PathBuf>,
+    pub(crate) audit_log: Option<PathBuf>,
+}
+
+impl Args {
+    /// Reads the flags; `has_key_map` says whether [`KEY_MAP`] is set.
+    pub(crate) fn read(
+        args: impl IntoIterator<Item = OsString>,
+        has_key_map: bool,
+    ) -> Result<Self, Refusal> {
+        let flags = Flags::try_parse_from(args).map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Help(error.to_string()),
+            _ => Refusal::Fault(Fault(first_paragraph(&error.to_string()))),
+        })?;
+        let listen: SocketAddr = flags
+            .listen
+            .parse()
+            .map_err(|_| Fault::new("--listen", "is not ADDR:PORT, as in 127.0.0.1:8080"))?;
+        if !listen.ip().is_loopback() && flags.resource.is_none() {
+            return Err(Fault::new(
+                "--resource",
+                "is needed where --listen is not a loopback address: the URL that clients use",
+            )
+            .into());
+        }
+        if flags.jwks_uri.is_some() && flags.issuer.len() > 1 {
+            return Err(Fault::new(
+                "--jwks-uri",
+                "goes with one --issuer; the keys of several are discovered",
+            )
+            .into());
+        }
+        let upstream = Upstream::from_url(&flags.upstream)
+            .map_err(|problem| Fault::new("--upstream", problem))?;
+        Ok(Self {
+            listen,
+            upstream,
+            keys: key_source(flags.key_map_file, flags.no_key_map, has_key_map)?,
+            key_header: flags
+                .key_header
+                .parse()
+                .map_err(|error| Fault::new("--key-header", error))?,
+            rate_limit: flags.rate_limit.as_deref().map(quota).transpose()?,
+            issuers: flags.issuer,
+            jwks_uri: flags.jwks_uri,
+            audiences: flags.audience,
+            resource: flags.resource,
+            policy: flags.policy,
+            revocation_file: flags.revocation_file,
+            audit_log: flags.audit_log,
+        })
+    }
+}
+
+/// Of an error of the parser: what is wrong, without the usage and the tips that follow.
+fn first_paragraph(error: &str) -> String {
+    let paragraph = error.split("\n\n").next().unwrap_or(error);
+    paragraph
+        .strip_prefix("error: ")
+        .unwrap_or(paragraph)
+        .to_owned()
+}
+
+fn key_source(
+    file: Option<PathBuf>,
+    no_key_map: bool,
+    in_environment: bool,
+) -> Result<KeySource, Fault> {
+    match (file, no_key_map, in_environment) {
+        (Some(file), false, false) => Ok(KeySource::File(file)),
+        (None, false, true) => Ok(KeySource::Environment),
+        (None, true, false) => Ok(KeySource::None),
+        (None, false, false) => Err(Fault::new(
+            "--key-map-file",
+            format_args!(
+                "is needed, or {KEY_MAP}, or --no-key-map where the upstream needs no keys"
+            ),
+        )),
+        (Some(_), false, true) => Err(Fault::new(
+            "--key-map-file",
+            format_args!("is given and {KEY_MAP} is set: only one of them can hold"),
+        )),
+        (_, true, _) => Err(Fault::new(
+            "--no-key-map",
+            format_args!("contradicts --key-map-file and {KEY_MAP}"),
+        )),
+    }
+}
+
+/// `N/s`, `N/min` or `N/h`.
+fn quota(text: &str) -> Result<Quota, Fault> {
+    let fault = || {
+        Fault::new(
+            "--rate-limit",
+            "is not N/s, N/min or N/h with a whole number N above zero",
+        )
+    };
+    let (n, unit) = text.split_once('/').ok_or_else(fault)?;
+    let n: NonZeroU32 = n.parse().map_err(|_| fault())?;
+    match unit {
+        "s" => Ok(Quota::per_second(n)),
+        "min" => Ok(Quota::per_minute(n)),
+        "h" => Ok(Quota::per_hour(n)),
+        _ => Err(fault()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn rate_limits() {
+        let n = |n| NonZeroU32::new(n).unwrap();
+        assert_eq!(quota("5/s"), Ok(Quota::per_second(n(5))));
+        assert_eq!(quota("60/min"), Ok(Quota::per_minute(n(60))));
+        assert_eq!(quota("1/h"), Ok(Quota::per_hour(n(1))));
+        for wrong in [
+            "",
+            "5",
+            "0/s",
+            "-1/s",
+            "5/m",
+            "5/ s",
+            "5.5/s",
+            "99999999999/s",
+        ] {
+            quota(wrong).unwrap_err();
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Streams that end in good order when the process does.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Response, header::CONTENT_TYPE};
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::watch;
+
+/// How far the process has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Serving,
+    /// No new connections; requests in flight go on.
+    Draining,
+    /// Whatever still streams ends now.
+    Closing,
+}
+
+pin_project_lite::pin_project! {
+    /// A body that ends, if it is an event stream, when the process reaches a phase. The client
+    /// sees the end of a stream, not a broken connection; the upstream sees a client that left.
+    pub(crate) struct Ending<B> {
+        #[pin]
+        body: Option<B>,
+        end: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    }
+}
+
+impl<B: Body<Data = Bytes>> Ending<B> {
+    /// Wraps a response's body.
+    pub(crate) fn stream(
+        response: Response<B>,
+        mut phases: watch::Receiver<Phase>,
+        until: Phase,
+    ) -> Response<Self> {
+        let streams = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+        response.map(|body| Self {
+            body: Some(body),
+            end: streams.then(|| -> Pin<Box<dyn Future<Output = ()> + Send>> {
+                Box::pin(async move {
+                    // An error says that the process is past its last phase.
+                    let _ = phases.wait_for(|phase| *phase >= until).await;
+                })
+            }),
+        })
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for Ending<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let mut this = self.project();
+        if let Some(end) = this.end
+            && end.as_mut().poll(cx).is_ready()
+        {
+            *this.end = None;
+            this.body.set(None);
+        }
+        match this.body.as_mut().as_pin_mut() {
+            Some(body) => {
+                let frame = ready!(body.poll_frame(cx));
+                Poll::Ready(frame)
+            }
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}

@@ -1,0 +1,150 @@
+//! The proxy: a service that asks the upstream what it was asked, and streams both ways.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, Version, header};
+use http_body::Body;
+use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use mcp_auth::{McpRequest, RejectBody, Rejection};
+use tower_service::Service;
+
+use crate::{
+    headers::{prepare_for_upstream, strip_hop_by_hop},
+    upstream::Upstream,
+};
+
+const CONNECT: Duration = Duration::from_secs(5);
+const HEAD: Duration = Duration::from_secs(30);
+/// Shorter than any usual server keeps an idle connection (5 s): a request is not sent into one
+/// that is just being closed.
+const IDLE: Duration = Duration::from_secs(3);
+
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type ProxyBody = UnsyncBoxBody<Bytes, BoxError>;
+
+/// Passes requests on to one upstream. Dropping its future or its response's body drops the
+/// request to the upstream.
+#[derive(Clone, Debug)]
+pub(crate) struct Proxy {
+    client: Client<HttpsConnector<HttpConnector>, ProxyBody>,
+    upstream: Upstream,
+}
+
+impl Proxy {
+    /// A proxy to `upstream`. An `https` one is checked against the certificates of the system.
+    pub(crate) fn new(upstream: Upstream) -> std::io::Result<Self> {
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_connect_timeout(Some(CONNECT));
+        connector.set_nodelay(true);
+        let connector = HttpsConnectorBuilder::new()
+            .with_native_roots()?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .build(connector);
+        Ok(Self { client, upstream })
+    }
+}
+
+impl<B> Service<Request<B>> for Proxy
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ProxyBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut head, body) = request.into_parts();
+        let asked = head.extensions.remove::<McpRequest>();
+        let uri = self.upstream.locate(&head.uri);
+        let (Some(uri), false) = (uri, head.method == Method::CONNECT) else {
+            return Box::pin(async { Ok(not_passed_on()) });
+        };
+
+        // Of the extensions none is for the upstream.
+        let mut outgoing = Request::new(body.map_err(Into::into).boxed_unsync());
+        *outgoing.method_mut() = head.method;
+        *outgoing.uri_mut() = uri;
+        *outgoing.version_mut() = Version::HTTP_11;
+        strip_hop_by_hop(&mut head.headers);
+        prepare_for_upstream(&mut head.headers);
+        *outgoing.headers_mut() = head.headers;
+
+        let answer = self.client.request(outgoing);
+        Box::pin(async move {
+            let failure = match tokio::time::timeout(HEAD, answer).await {
+                // Nobody asked to switch: an upstream that does is broken.
+                Ok(Ok(response)) if response.status() != StatusCode::SWITCHING_PROTOCOLS => {
+                    return Ok(passed_back(response));
+                }
+                Ok(Ok(_)) => Rejection::upstream_error(asked.as_ref()),
+                Ok(Err(error)) => {
+                    tracing::warn!(error = %chain(&error), "the upstream failed");
+                    Rejection::upstream_error(asked.as_ref())
+                }
+                Err(_) => Rejection::upstream_timeout(asked.as_ref()),
+            };
+            Ok(failure.into_response())
+        })
+    }
+}
+
+fn passed_back(response: Response<hyper::body::Incoming>) -> Response<ProxyBody> {
+    let (mut head, body) = response.into_parts();
+    strip_hop_by_hop(&mut head.headers);
+    head.version = Version::HTTP_11;
+    head.extensions.clear();
+    Response::from_parts(head, body.map_err(Into::into).boxed_unsync())
+}
+
+/// The path climbs out of its place, or there is none.
+fn not_passed_on() -> Response<ProxyBody> {
+    let mut response = Response::new(ProxyBody::from_bytes(Bytes::from_static(
+        br#"{"error":"invalid_request","error_description":"This path is not passed on"}"#,
+    )));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("application/json"),
+    );
+    headers.insert(
+        header::CACHE_CONTROL,
+        header::HeaderValue::from_static("no-store"),
+    );
+    response
+}
+
+/// An error with its causes: the first one alone says only that the request failed.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

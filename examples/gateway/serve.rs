@@ -1,0 +1,190 @@
+//! The life of the process: connections in, and an orderly end.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::JoinSet,
+};
+use tower_service::Service;
+
+use crate::{
+    ending::{Ending, Phase},
+    headers::strip_hop_by_hop,
+    proxy::BoxError,
+};
+
+/// How long a connection may be silent before its first request, and how long a head may take.
+const HEAD: Duration = Duration::from_secs(30);
+/// How large a head may be: a token of 16 KiB, which gets an answer, and room beside it.
+const HEAD_BYTES: u32 = 64 * 1024;
+/// How long requests in flight may go on after the signal, streams that answer one included.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How long what was told to end may take before it is cut off.
+const CLOSE: Duration = Duration::from_secs(2);
+
+/// Completes at the first SIGTERM or SIGINT after the call.
+pub(crate) fn signalled() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Serves HTTP/1.1 and HTTP/2 until `stop` completes; then takes no new connections, lets requests
+/// in flight end, closes streams, and returns within seven seconds.
+pub(crate) async fn serve<S, B>(listener: TcpListener, service: S, stop: impl Future<Output = ()>)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let (phase, phases) = watch::channel(Phase::Serving);
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let connection = connection(stream, service.clone(), phases.clone(), &graceful);
+                    connections.spawn(connection);
+                }
+                Err(error) => {
+                    // Out of descriptors, most likely: the next try would fail at once as well.
+                    tracing::warn!(%error, "no connection could be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+        }
+    }
+    drop(listener);
+
+    let _ = phase.send(Phase::Draining);
+    let mut drained = Box::pin(graceful.shutdown());
+    if tokio::time::timeout(DRAIN, &mut drained).await.is_err() {
+        let _ = phase.send(Phase::Closing);
+        let _ = tokio::time::timeout(CLOSE, drained).await;
+    }
+    connections.shutdown().await;
+}
+
+fn connection<S, B>(
+    stream: TcpStream,
+    service: S,
+    phases: watch::Receiver<Phase>,
+    graceful: &GracefulShutdown,
+) -> impl Future<Output = ()> + Send + 'static
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let _ = stream.set_nodelay(true);
+    let asked = Arc::new(AtomicBool::new(false));
+    let front = Front {
+        service,
+        phases,
+        asked: Arc::clone(&asked),
+    };
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_BYTES as usize)
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(HEAD_BYTES)
+        .max_concurrent_streams(128)
+        .keep_alive_interval(HEAD);
+    let connection = builder
+        .serve_connection(TokioIo::new(stream), front)
+        .into_owned();
+    let connection = graceful.watch(connection);
+    async move {
+        tokio::pin!(connection);
+        tokio::select! {
+            // An error here is the client's: it broke off, or did not speak HTTP.
+            ended = &mut connection => return drop(ended),
+            () = tokio::time::sleep(HEAD) => {}
+        }
+        if asked.load(Ordering::Relaxed) {
+            let _ = connection.await;
+        }
+    }
+}
+
+/// What stands before the stack on each connection.
+struct Front<S> {
+    service: S,
+    phases: watch::Receiver<Phase>,
+    asked: Arc<AtomicBool>,
+}
+
+impl<S, B> hyper::service::Service<Request<Incoming>> for Front<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes>,
+{
+    type Response = Response<Ending<B>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        self.asked.store(true, Ordering::Relaxed);
+        strip_hop_by_hop(request.headers_mut());
+        // A stream that answers a request is in flight; one that only listens is not.
+        let until = if request.method() == Method::GET {
+            Phase::Draining
+        } else {
+            Phase::Closing
+        };
+        let phases = self.phases.clone();
+        let mut service = self.service.clone();
+        Box::pin(async move {
+            std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
+            let response = service.call(request).await?;
+            Ok(Ending::stream(response, phases, until))
+        })
+    }
+}

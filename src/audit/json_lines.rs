@@ -1,0 +1,462 @@
+//! Events as JSON lines.
+
+use std::{
+    fmt,
+    io::{self, Write},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    audit::{AuditEvent, AuditSink, queue::Queue},
+    error::ConfigError,
+};
+
+/// So many events wait at most.
+const CAPACITY: usize = 8192;
+/// So many are written at once.
+const BATCH: usize = 1024;
+/// So long an event waits for others to be written with.
+const GATHER: Duration = Duration::from_millis(100);
+/// So long a dropped sink waits for its last lines.
+const LAST_FLUSH: Duration = Duration::from_secs(5);
+
+/// Writes each event as a line of JSON. Clones share the writer.
+///
+/// A request only puts its event into a queue; a thread of its own writes, in batches, and flushes
+/// within 200 ms. At most 8192 events wait. When the writer cannot keep up, requests go on: events
+/// of allowed requests are dropped first, the oldest of them first, then new ones of any kind.
+/// [`dropped`](Self::dropped) counts what is not in the log. An error of the writer is logged once,
+/// until writing works again, and the batch that met it is not written again; a line that was torn
+/// by it ends before the next one begins.
+///
+/// When the last clone is dropped, it waits up to 5 seconds for what is left to be written. Call
+/// [`flush`](Self::flush) first where you want to know, or where the thread must not wait.
+///
+/// ```
+/// use std::{fs::File, time::Duration};
+/// use mcp_auth::{AuditSink, JsonLinesSink};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("audit.jsonl");
+/// let file = File::options().append(true).create(true).open(&path)?;
+/// let sink = JsonLinesSink::new(file)?;
+/// let for_the_layer: Box<dyn AuditSink> = Box::new(sink.clone());
+/// // … and at shutdown:
+/// assert!(sink.flush(Duration::from_secs(5)));
+/// assert_eq!(sink.dropped(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct JsonLinesSink {
+    handle: Arc<Handle>,
+}
+
+impl JsonLinesSink {
+    /// A sink that writes to a file, a pipe or whatever takes bytes. It needs no buffer in front.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] where the system gives no thread.
+    pub fn new(writer: impl Write + Send + 'static) -> Result<Self, ConfigError> {
+        let shared = Arc::new(Shared::default());
+        let lines = Lines::new(writer);
+        let thread = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("mcp-auth-audit".to_owned())
+            .spawn(move || {
+                let _end = End(&thread);
+                thread.write_all(lines);
+            })
+            .map_err(|error| ConfigError::new(format!("the audit log has no thread: {error}")))?;
+        Ok(Self {
+            handle: Arc::new(Handle(shared)),
+        })
+    }
+
+    /// Waits until everything that was recorded before is written and flushed, or `timeout` is over.
+    /// Gives whether it is. It blocks: in an async program call it from a thread that may.
+    #[must_use]
+    pub fn flush(&self, timeout: Duration) -> bool {
+        self.handle.0.flush(timeout)
+    }
+
+    /// How many events are not in the log: dropped because too many waited, or because the writer
+    /// failed.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.handle.0.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for JsonLinesSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JsonLinesSink")
+            .field("dropped", &self.dropped())
+            .finish_non_exhaustive()
+    }
+}
+
+impl AuditSink for JsonLinesSink {
+    fn record(&self, event: AuditEvent) {
+        self.handle.0.record(event);
+    }
+}
+
+/// What the clones of the sink hold, and the thread does not: when it goes, the thread ends.
+struct Handle(Arc<Shared>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.state().closed = true;
+        self.0.to_write.notify_all();
+        self.0.flush(LAST_FLUSH);
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    to_write: Condvar,
+    written: Condvar,
+    dropped: AtomicU64,
+}
+
+struct State {
+    queue: Queue,
+    /// All events with a lower number are written or dropped.
+    settled: u64,
+    /// How many wait for a flush.
+    flushing: usize,
+    closed: bool,
+    ended: bool,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            queue: Queue::new(CAPACITY),
+            settled: 0,
+            flushing: 0,
+            closed: false,
+            ended: false,
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, event: AuditEvent) {
+        let mut state = self.state();
+        let was_empty = state.queue.is_empty();
+        let lost = state.queue.push(event);
+        // The thread wakes for the first of a batch, and when a batch is full.
+        let wake = was_empty || state.queue.len() == BATCH;
+        drop(state);
+        if wake {
+            self.to_write.notify_one();
+        }
+        if lost.is_some() {
+            // A lost event is freed here, when nobody waits for the lock.
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn flush(&self, timeout: Duration) -> bool {
+        let mut state = self.state();
+        let target = state.queue.next_number();
+        state.flushing += 1;
+        self.to_write.notify_all();
+        let (mut state, _) = self
+            .written
+            .wait_timeout_while(state, timeout, |state| {
+                state.settled < target && !state.ended
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        state.flushing -= 1;
+        state.settled >= target
+    }
+
+    /// The thread: until the sink is closed and everything is written.
+    fn write_all<W: Write>(&self, mut lines: Lines<W>) {
+        let mut warned_at = 1;
+        while let Some(batch) = self.next_batch() {
+            let lost = lines.write(&batch);
+            let dropped = self.dropped.fetch_add(lost, Ordering::Relaxed) + lost;
+            // Said at the first one, then each time that twice as many are lost.
+            if dropped >= warned_at {
+                tracing::error!(dropped, "audit events are lost");
+                warned_at = dropped.saturating_mul(2);
+            }
+            let mut state = self.state();
+            state.settled = state.queue.first_number();
+            drop(state);
+            self.written.notify_all();
+        }
+    }
+
+    fn next_batch(&self) -> Option<Vec<AuditEvent>> {
+        let idle = |state: &mut State| state.queue.is_empty() && !state.closed;
+        let state = self.to_write.wait_while(self.state(), idle);
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        if state.queue.is_empty() {
+            return None;
+        }
+        let gathering =
+            |state: &mut State| state.queue.len() < BATCH && state.flushing == 0 && !state.closed;
+        let state = self.to_write.wait_timeout_while(state, GATHER, gathering);
+        let (mut state, _) = state.unwrap_or_else(PoisonError::into_inner);
+        Some(state.queue.take(BATCH))
+    }
+}
+
+/// Says that the thread is gone, also where the writer made it panic.
+struct End<'a>(&'a Shared);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.state().ended = true;
+        self.0.written.notify_all();
+    }
+}
+
+/// Writes lines, and knows whether the last one is whole.
+struct Lines<W> {
+    writer: W,
+    text: Vec<u8>,
+    is_torn: bool,
+    is_failing: bool,
+}
+
+impl<W: Write> Lines<W> {
+    const fn new(writer: W) -> Self {
+        Self {
+            writer,
+            text: Vec::new(),
+            is_torn: false,
+            is_failing: false,
+        }
+    }
+
+    /// Gives how many events are not in the log whole.
+    fn write(&mut self, batch: &[AuditEvent]) -> u64 {
+        self.text.clear();
+        if self.is_torn {
+            self.text.push(b'\n');
+        }
+        let mut ends = Vec::with_capacity(batch.len());
+        for event in batch {
+            event.write_json(&mut self.text);
+            self.text.push(b'\n');
+            ends.push(self.text.len());
+        }
+        let (written, outcome) = self.write_text();
+        if written > 0 {
+            self.is_torn = self.text.get(written - 1) != Some(&b'\n');
+        }
+        match outcome.and_then(|()| self.writer.flush()) {
+            Ok(()) => {
+                if std::mem::take(&mut self.is_failing) {
+                    tracing::info!("the audit log is written again");
+                }
+            }
+            Err(error) if !self.is_failing => {
+                self.is_failing = true;
+                tracing::error!(%error, "the audit log cannot be written");
+            }
+            Err(_) => {}
+        }
+        ends.iter().filter(|&&end| end > written).count() as u64
+    }
+
+    fn write_text(&mut self) -> (usize, io::Result<()>) {
+        let mut rest = self.text.as_slice();
+        while !rest.is_empty() {
+            let outcome = match self.writer.write(rest) {
+                Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    rest = rest.get(n..).unwrap_or_default();
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+            return (self.text.len() - rest.len(), outcome);
+        }
+        (self.text.len(), Ok(()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use std::{
+        sync::mpsc::{Receiver, Sender, channel},
+        time::Instant,
+    };
+
+    use super::*;
+    use crate::audit::{AuditDecision, event::tests::event};
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// Keeps what is written; may wait for a permit before each write, and fail as told.
+    #[derive(Clone, Default)]
+    struct Paper {
+        text: Arc<Mutex<Vec<u8>>>,
+        gate: Option<Arc<Mutex<Receiver<()>>>>,
+        /// For each write to come: how many bytes it takes, or that it fails.
+        script: Arc<Mutex<Vec<Option<usize>>>>,
+    }
+
+    impl Paper {
+        fn gated() -> (Self, Sender<()>) {
+            let (permit, gate) = channel();
+            let paper = Self {
+                gate: Some(Arc::new(Mutex::new(gate))),
+                ..Self::default()
+            };
+            (paper, permit)
+        }
+
+        fn users(&self) -> Vec<String> {
+            let text = String::from_utf8(self.text.lock().unwrap().clone()).unwrap();
+            let user = |line: &str| match serde_json::from_str::<serde_json::Value>(line) {
+                Ok(event) => event["user"].as_str().unwrap_or_default().to_owned(),
+                Err(_) => "(torn)".to_owned(),
+            };
+            text.lines().map(user).collect()
+        }
+    }
+
+    impl Write for Paper {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            if let Some(gate) = &self.gate {
+                let _ = gate.lock().unwrap().recv_timeout(LONG);
+            }
+            let mut script = self.script.lock().unwrap();
+            let n = if script.is_empty() {
+                text.len()
+            } else {
+                script.remove(0).ok_or(io::ErrorKind::StorageFull)?
+            };
+            self.text.lock().unwrap().extend_from_slice(&text[..n]);
+            Ok(n)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn allow(sink: &JsonLinesSink, user: &str) {
+        sink.record(event(AuditDecision::Allow, user));
+    }
+
+    #[test]
+    fn lines_are_written_within_200_ms_in_their_order() {
+        let paper = Paper::default();
+        let sink = JsonLinesSink::new(paper.clone()).unwrap();
+        allow(&sink, "one");
+        sink.record(event(AuditDecision::Deny, "two"));
+        let since = Instant::now();
+        allow(&sink, "three");
+        while paper.users().len() < 3 && since.elapsed() < LONG {
+            thread::yield_now();
+        }
+        assert!(since.elapsed() < Duration::from_millis(200));
+        assert_eq!(paper.users(), ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn a_flush_does_not_wait_for_a_batch_and_a_drop_writes_what_is_left() {
+        let paper = Paper::default();
+        let sink = JsonLinesSink::new(paper.clone()).unwrap();
+        assert!(sink.flush(LONG));
+        for i in 0..3000 {
+            allow(&sink, &i.to_string());
+        }
+        assert!(sink.flush(LONG));
+        assert_eq!(paper.users().len(), 3000);
+        let clone = sink.clone();
+        drop(sink);
+        allow(&clone, "last");
+        drop(clone);
+        assert_eq!(paper.users().last().unwrap(), "last");
+    }
+
+    #[test]
+    fn a_writer_that_hangs_holds_up_nobody_and_denials_are_lost_last() {
+        let (paper, permit) = Paper::gated();
+        let sink = JsonLinesSink::new(paper.clone()).unwrap();
+        allow(&sink, "in the writer's hands");
+        assert!(!sink.flush(Duration::from_millis(1)));
+        while !sink.handle.0.state().queue.is_empty() {
+            thread::yield_now();
+        }
+        for _ in 0..CAPACITY - 2 {
+            sink.record(event(AuditDecision::Deny, "denied"));
+        }
+        for user in ["oldest", "older", "newest"] {
+            allow(&sink, user);
+        }
+        assert_eq!(sink.dropped(), 1);
+        sink.record(event(AuditDecision::Error, "failed"));
+        assert_eq!(sink.dropped(), 2);
+        permit.send(()).unwrap();
+        drop(permit);
+        assert!(sink.flush(LONG));
+        let users = paper.users();
+        assert_eq!(users.len(), 1 + CAPACITY);
+        assert_eq!(users[users.len() - 2..], ["newest", "failed"]);
+        assert_eq!(sink.dropped(), 2);
+    }
+
+    #[test]
+    fn a_writer_that_fails_loses_its_batch_and_no_later_one() {
+        let paper = Paper::default();
+        // A whole line and seven bytes of the next; then no space is left.
+        let line = event(AuditDecision::Allow, "one").to_json().len() + 1;
+        *paper.script.lock().unwrap() = vec![Some(line + 7), None];
+        let mut lines = Lines::new(paper.clone());
+        let batch = ["one", "two", "six"].map(|user| event(AuditDecision::Allow, user));
+        assert_eq!(lines.write(&batch), 2);
+        *paper.script.lock().unwrap() = vec![None];
+        assert_eq!(lines.write(&batch[..1]), 1);
+        assert_eq!(lines.write(&batch[2..]), 0);
+        assert_eq!(paper.users(), ["one", "(torn)", "six"]);
+
+        let sink = JsonLinesSink::new(paper.clone()).unwrap();
+        *paper.script.lock().unwrap() = vec![None];
+        allow(&sink, "lost");
+        assert!(sink.flush(LONG));
+        assert_eq!(sink.dropped(), 1);
+    }
+
+    #[test]
+    fn a_writer_that_panics_holds_up_nobody() {
+        struct Broken;
+        impl Write for Broken {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                std::panic::resume_unwind(Box::new("broken"))
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let sink = JsonLinesSink::new(Broken).unwrap();
+        allow(&sink, "lost");
+        assert!(!sink.flush(LONG));
+        allow(&sink, "lost too");
+        let since = Instant::now();
+        drop(sink);
+        assert!(since.elapsed() < Duration::from_secs(4));
+    }
+}

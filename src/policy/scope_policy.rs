@@ -1,0 +1,355 @@
+//! A policy made of rules: which scopes for which method, tool, prompt and resource.
+
+use std::collections::HashSet;
+
+use crate::{
+    error::ConfigError,
+    mcp::{Operation, ProtocolVersion, Target},
+    policy::{
+        Access, Decision, Explanation, Policy, Requirement, ScopeHierarchy,
+        explanation::Because,
+        rules::{Rule, Rules},
+        uri,
+    },
+    token::{Scope, ScopeToken},
+};
+
+/// A policy made of rules: which scopes for which method, tool, prompt and resource.
+///
+/// A name that ends in `*` is a glob. An exact name goes before a glob, a longer glob before a
+/// shorter one. What a rule asks for adds to the base. Where a method has a rule and what it names
+/// has one, both must hold.
+///
+/// It denies by default. Tools, prompts, resources and tasks need a rule; `completion/complete`,
+/// `resources/subscribe`, `resources/unsubscribe` and `subscriptions/listen` follow the rules of
+/// what they name, a task those of `tasks/get`. Without a rule, only the base is asked of the life
+/// cycle (`initialize`, `ping`, `server/discover`, `logging/setLevel`, `notifications/*`), the
+/// lists, `GET`, `DELETE` and, in revisions that have them, answers of the client. A method that
+/// its revision does not define exists only if a rule names it.
+///
+/// A resource's URI with dot segments, empty segments, encoded dots, slashes or backslashes,
+/// backslashes, white space or control characters matches no glob.
+///
+/// ```
+/// use mcp_auth::{Access, Claims, Operation, Policy, Requirement, ScopePolicy, UnixTime, VerifiedToken};
+///
+/// let policy = ScopePolicy::new()
+///     .with_base("read:data".parse()?)
+///     .tool("get_*", Requirement::base())?
+///     .tool("put_*", Requirement::all("write:data".parse()?))?;
+///
+/// let reader = VerifiedToken::assertion(Claims::from_json(
+///     r#"{"iss":"https://idp.example.com","sub":"alice","exp":2000000000,"scope":"read:data"}"#,
+/// )?);
+/// let now = UnixTime::from_secs(1_900_000_000);
+/// let get = Operation::tool("get_note");
+/// let put = Operation::tool("put_note");
+/// assert!(policy.decide(&Access::new(&reader, &get, now)).is_allowed());
+/// assert_eq!(
+///     policy.explain(&Access::new(&reader, &put, now)).to_string(),
+///     r#"insufficient_scope: tools/call "put_note" (tools "put_*") needs read:data write:data"#,
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ScopePolicy {
+    base: Scope,
+    hierarchy: ScopeHierarchy,
+    methods: Rules,
+    tools: Rules,
+    prompts: Rules,
+    resources: Rules,
+    /// The scopes that rules name.
+    named: HashSet<ScopeToken>,
+}
+
+impl Default for ScopePolicy {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ScopePolicy {
+    /// A policy without base and rules.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            base: Scope::EMPTY,
+            hierarchy: ScopeHierarchy::default(),
+            methods: Rules::new("methods"),
+            tools: Rules::new("tools"),
+            prompts: Rules::new("prompts"),
+            resources: Rules::new("resources"),
+            named: HashSet::new(),
+        }
+    }
+
+    /// Reads a policy file: JSON with the members `base`, `hierarchy`, `methods`, `tools`,
+    /// `prompts` and `resources`, none of which has to be there.
+    ///
+    /// A rule is a list of scopes (all of them), a list of lists (any one of them), or `[]` (the
+    /// base only).
+    ///
+    /// ```
+    /// let policy = mcp_auth::ScopePolicy::from_json(
+    ///     r#"{"base":["read:data"],"hierarchy":{"admin":["write:data"]},"tools":{"put_*":["write:data"]}}"#,
+    /// )?;
+    /// # let _ = policy;
+    /// # Ok::<(), mcp_auth::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] that names the place: unknown and repeated members, rules that come twice,
+    /// a `*` that is not at the end, what is no scope, a cycle in the hierarchy.
+    pub fn from_json(json: &str) -> Result<Self, ConfigError> {
+        serde_json::from_str(json)
+            .map_err(|error| ConfigError::new(format!("the policy cannot be read: {error}")))
+    }
+
+    /// The same with the scopes that everything needs, in place of those before.
+    #[must_use]
+    pub fn with_base(mut self, base: Scope) -> Self {
+        self.base = base;
+        self
+    }
+
+    /// The same with the scopes that imply others, in place of those before.
+    #[must_use]
+    pub fn with_hierarchy(mut self, hierarchy: ScopeHierarchy) -> Self {
+        self.hierarchy = hierarchy;
+        self
+    }
+
+    /// The same with a rule for a JSON-RPC method, or for `GET`, `DELETE` and `response`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] where the rule comes twice, or has a `*` that is not at the end.
+    pub fn method(mut self, pattern: &str, requirement: Requirement) -> Result<Self, ConfigError> {
+        self.insert(|policy| &mut policy.methods, pattern, requirement)?;
+        Ok(self)
+    }
+
+    /// The same with a rule for a tool's name.
+    ///
+    /// # Errors
+    ///
+    /// As [`method`](Self::method).
+    pub fn tool(mut self, pattern: &str, requirement: Requirement) -> Result<Self, ConfigError> {
+        self.insert(|policy| &mut policy.tools, pattern, requirement)?;
+        Ok(self)
+    }
+
+    /// The same with a rule for a prompt's name.
+    ///
+    /// # Errors
+    ///
+    /// As [`method`](Self::method).
+    pub fn prompt(mut self, pattern: &str, requirement: Requirement) -> Result<Self, ConfigError> {
+        self.insert(|policy| &mut policy.prompts, pattern, requirement)?;
+        Ok(self)
+    }
+
+    /// The same with a rule for a resource's URI or URI template.
+    ///
+    /// # Errors
+    ///
+    /// As [`method`](Self::method).
+    pub fn resource(
+        mut self,
+        pattern: &str,
+        requirement: Requirement,
+    ) -> Result<Self, ConfigError> {
+        self.insert(|policy| &mut policy.resources, pattern, requirement)?;
+        Ok(self)
+    }
+
+    pub(super) fn insert(
+        &mut self,
+        rules: fn(&mut Self) -> &mut Rules,
+        pattern: &str,
+        requirement: Requirement,
+    ) -> Result<(), ConfigError> {
+        self.named.extend(requirement.scopes().cloned());
+        rules(self).insert(pattern, requirement)
+    }
+
+    pub(super) const fn methods(&mut self) -> &mut Rules {
+        &mut self.methods
+    }
+
+    pub(super) const fn tools(&mut self) -> &mut Rules {
+        &mut self.tools
+    }
+
+    pub(super) const fn prompts(&mut self) -> &mut Rules {
+        &mut self.prompts
+    }
+
+    pub(super) const fn resources(&mut self) -> &mut Rules {
+        &mut self.resources
+    }
+
+    /// Which scopes imply others.
+    #[must_use]
+    pub const fn hierarchy(&self) -> &ScopeHierarchy {
+        &self.hierarchy
+    }
+
+    /// The decision with the rule that made it.
+    #[must_use]
+    pub fn explain(&self, access: &Access<'_>) -> Explanation {
+        let (decision, because) = self.judge(access);
+        Explanation::new(decision, because, access.operation)
+    }
+
+    fn judge<'a>(&'a self, access: &Access<'a>) -> (Decision, Because<'a>) {
+        let operation = access.operation;
+        let method = self.methods.find(operation.method());
+        if let Some(no) = self.refuse(operation, access.version, method.is_some()) {
+            return no;
+        }
+        let mut needs = Needs {
+            held: access.token.scope(),
+            hierarchy: &self.hierarchy,
+            scope: self.base.clone(),
+            because: Because::Base,
+            are_met: self.hierarchy.covers(access.token.scope(), &self.base),
+        };
+        if let Some(rule) = method {
+            needs.add(rule);
+        }
+        for target in operation.targets() {
+            // The rule of the method, without which it was refused above, speaks of the task.
+            if is_task_method(operation) && matches!(target, Target::Task(_)) {
+                continue;
+            }
+            match self.rule_for(target) {
+                Some(rule) => needs.add(rule),
+                None => return (Decision::forbid(), Because::NoRule(target)),
+            }
+        }
+        needs.decide()
+    }
+
+    /// What is refused whatever the scopes, before any rule for what it names is looked for.
+    fn refuse(
+        &self,
+        operation: &Operation,
+        version: ProtocolVersion,
+        has_rule: bool,
+    ) -> Option<(Decision, Because<'static>)> {
+        let method = operation.method();
+        if !has_rule && !exists(method, version) {
+            return Some((Decision::unknown_method(), Because::NotDefined(version)));
+        }
+        if is_task_method(operation) && !has_rule {
+            return Some((Decision::forbid(), Because::NoMethodRule));
+        }
+        if !operation.targets().is_empty() {
+            return None;
+        }
+        match method {
+            "tools/call"
+            | "prompts/get"
+            | "resources/read"
+            | "resources/subscribe"
+            | "resources/unsubscribe"
+            | "completion/complete" => Some((Decision::forbid(), Because::NoTarget)),
+            _ if has_rule || needs_base_only(method) => None,
+            _ => Some((Decision::forbid(), Because::NoMethodRule)),
+        }
+    }
+
+    fn rule_for(&self, target: &Target) -> Option<Rule<'_>> {
+        match target {
+            Target::Tool(name) => self.tools.find(name),
+            Target::Prompt(name) => self.prompts.find(name),
+            Target::Resource(uri) if uri::is_ambiguous(uri) => self.resources.find_exact(uri),
+            Target::Resource(uri) => self.resources.find(uri),
+            // A task shows what a tool gave, and its id does not tell which one.
+            Target::Task(_) => self.methods.find("tasks/get"),
+        }
+    }
+}
+
+fn is_task_method(operation: &Operation) -> bool {
+    operation.method().starts_with("tasks/")
+}
+
+fn exists(method: &str, version: ProtocolVersion) -> bool {
+    match method {
+        "GET" | "DELETE" => true,
+        "response" => !version.is_stateless(),
+        // Whoever does not know a notification ignores it.
+        _ => version.defines(method) || method.starts_with("notifications/"),
+    }
+}
+
+/// What asks for the base only where no rule names it.
+fn needs_base_only(method: &str) -> bool {
+    matches!(
+        method,
+        "initialize"
+            | "ping"
+            | "server/discover"
+            | "logging/setLevel"
+            | "tools/list"
+            | "prompts/list"
+            | "resources/list"
+            | "resources/templates/list"
+            | "subscriptions/listen"
+            | "GET"
+            | "DELETE"
+            | "response"
+    ) || method.starts_with("notifications/")
+}
+
+/// The scopes that an operation needs, as far as they are known.
+struct Needs<'a> {
+    held: &'a Scope,
+    hierarchy: &'a ScopeHierarchy,
+    scope: Scope,
+    /// The first thing that is not met, else the last that is.
+    because: Because<'a>,
+    are_met: bool,
+}
+
+impl<'a> Needs<'a> {
+    fn add(&mut self, rule: Rule<'a>) {
+        let (scope, is_met) = rule.requirement.nearest(self.held, self.hierarchy);
+        self.scope.extend(scope.iter().cloned());
+        if self.are_met {
+            self.because = Because::Rule(rule);
+            self.are_met = is_met;
+        }
+    }
+
+    fn decide(self) -> (Decision, Because<'a>) {
+        let decision = if self.are_met {
+            Decision::allow_by(self.scope)
+        } else {
+            Decision::needs(self.scope)
+        };
+        (decision, self.because)
+    }
+}
+
+impl Policy for ScopePolicy {
+    fn decide(&self, access: &Access<'_>) -> Decision {
+        self.judge(access).0
+    }
+
+    fn base(&self) -> Scope {
+        self.base.clone()
+    }
+
+    fn knows(&self, scope: &str) -> bool {
+        scope.parse().is_ok_and(|scope: ScopeToken| {
+            self.base.contains(scope.as_str())
+                || self.named.contains(&scope)
+                || self.hierarchy.names(&scope)
+        })
+    }
+}

@@ -1,0 +1,57 @@
+//! The compact form of a token, taken apart.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::error::Reason;
+
+/// The three segments of the compact form (RFC 7515 section 7.1), not yet decoded.
+pub(super) struct Segments<'a> {
+    header: &'a [u8],
+    claims: &'a [u8],
+    signature: &'a [u8],
+}
+
+impl<'a> Segments<'a> {
+    pub(super) fn of(token: &'a [u8]) -> Option<Self> {
+        let mut segments = token.split(|byte| *byte == b'.');
+        let (header, claims, signature) = (segments.next()?, segments.next()?, segments.next()?);
+        let is_whole = segments.next().is_none();
+        is_whole.then_some(Self {
+            header,
+            claims,
+            signature,
+        })
+    }
+
+    pub(super) fn header(&self) -> Result<String, Reason> {
+        decoded_text(self.header)
+    }
+
+    pub(super) fn claims(&self) -> Result<String, Reason> {
+        decoded_text(self.claims)
+    }
+
+    pub(super) fn signature(&self) -> Result<Vec<u8>, Reason> {
+        decoded(self.signature)
+    }
+
+    /// What the signature is over: the token up to its second dot.
+    pub(super) fn signed(&self, token: &'a [u8]) -> &'a [u8] {
+        let length = self.header.len() + 1 + self.claims.len();
+        token.get(..length).unwrap_or_default()
+    }
+}
+
+/// Base64url without padding, and with no bit that another text would share (RFC 7515 section 2).
+/// No segment is empty.
+fn decoded(segment: &[u8]) -> Result<Vec<u8>, Reason> {
+    URL_SAFE_NO_PAD
+        .decode(segment)
+        .ok()
+        .filter(|bytes| !bytes.is_empty())
+        .ok_or(Reason::InvalidToken)
+}
+
+fn decoded_text(segment: &[u8]) -> Result<String, Reason> {
+    String::from_utf8(decoded(segment)?).map_err(|_| Reason::InvalidToken)
+}
