@@ -1,6 +1,6 @@
 //! A keyed 128-bit hash: what stands for a key in the tables in memory.
 
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 
 /// Hashes to 128 bits under a random key of this process: twice SipHash-1-3, each with a key of its
 /// own.
@@ -15,9 +15,37 @@ pub(crate) struct KeyedHash {
 
 impl KeyedHash {
     pub(crate) fn of(&self, value: &impl Hash) -> Hash128 {
+        self.begin(value).finish()
+    }
+
+    /// Begins with what several keys have in common.
+    pub(crate) fn begin(&self, value: &impl Hash) -> Begun {
+        let begun = Begun {
+            low: self.low.build_hasher(),
+            high: self.high.build_hasher(),
+        };
+        begun.and(value)
+    }
+}
+
+/// A hash of a first part, to go on from.
+#[derive(Clone, Debug)]
+pub(crate) struct Begun {
+    low: DefaultHasher,
+    high: DefaultHasher,
+}
+
+impl Begun {
+    pub(crate) fn and(mut self, value: &impl Hash) -> Self {
+        value.hash(&mut self.low);
+        value.hash(&mut self.high);
+        self
+    }
+
+    pub(crate) fn finish(&self) -> Hash128 {
         Hash128 {
-            low: self.low.hash_one(value),
-            high: self.high.hash_one(value),
+            low: self.low.finish(),
+            high: self.high.finish(),
         }
     }
 }
@@ -30,6 +58,11 @@ pub(crate) struct Hash128 {
 }
 
 impl Hash128 {
+    /// Half of the bits.
+    pub(crate) const fn low(self) -> u64 {
+        self.low
+    }
+
     /// Picks one of `of`: by other bits than a table picks its bucket by.
     #[allow(clippy::cast_possible_truncation)]
     pub(crate) const fn pick(self, of: usize) -> usize {
@@ -74,6 +107,7 @@ mod tests {
         assert_ne!(one.of(&("a|b", "c")), one.of(&("a", "b|c")));
         assert_ne!(one.of(&("ab", "")), one.of(&("a", "b")));
         assert_ne!(one.of(&"a"), other.of(&"a"));
+        assert_eq!(one.begin(&"a").and(&"b").finish(), one.of(&("a", "b")));
         let hash = one.of(&"a");
         assert_ne!(hash.low, hash.high);
     }

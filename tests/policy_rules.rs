@@ -232,6 +232,10 @@ fn what_no_rule_names() {
             [forbid(), forbid(), forbid(), unknown(), unknown()],
         ),
         (
+            about("tasks/get", Target::Task("t".into())),
+            [unknown(), unknown(), forbid(), forbid(), forbid()],
+        ),
+        (
             bare("tasks/get"),
             [unknown(), unknown(), forbid(), forbid(), forbid()],
         ),

@@ -7,7 +7,7 @@ use std::{
     io::Write,
     path::Path,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use mcp_auth::{Claims, MemoryRevocationStore, Revocation, RevocationStore, VerifiedToken};
@@ -59,6 +59,35 @@ fn what_is_appended_is_in_force_within_a_second() {
     fs::write(&path, "{\"jti\":\"new\"}\n").unwrap();
     assert!(until_revoked(&store, "new") < Duration::from_secs(1));
     assert!(is_revoked(&store, "first"));
+}
+
+#[test]
+fn a_subject_is_revoked_up_to_the_instant_that_is_named_or_when_the_line_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("revoked.jsonl");
+    fs::write(
+        &path,
+        "{\"sub\":\"alice\"}\n{\"sub\":\"bob\",\"until\":1000}\n",
+    )
+    .unwrap();
+    let store = MemoryRevocationStore::new();
+    store.follow_file(&path, ["https://idp"]).unwrap();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    for (sub, iat, revoked) in [
+        ("alice", now - 3600, true),
+        ("alice", now + 3600, false),
+        ("bob", 1000, true),
+        ("bob", 1001, false),
+        ("carol", 1000, false),
+    ] {
+        let json = format!(r#"{{"iss":"https://idp","sub":"{sub}","iat":{iat},"exp":4000000000}}"#);
+        let token = VerifiedToken::assertion(Claims::from_json(&json).unwrap());
+        let status = store.status(&token).into_inner().unwrap();
+        assert_eq!(status == Revocation::Revoked, revoked, "{sub} {iat}");
+    }
 }
 
 #[test]

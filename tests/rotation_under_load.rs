@@ -78,7 +78,7 @@ async fn no_valid_token_is_refused_and_all_is_well_within_seconds() {
     let validate = move |token: String| {
         let (keys, validator) = (keys.clone(), validator.clone());
         async move {
-            let Ok(unverified) = validator.inspect(token, SystemClock::default().now()) else {
+            let Ok(unverified) = validator.inspect(token, SystemClock.now()) else {
                 return 401;
             };
             match keys.key(unverified.key_id()).await {

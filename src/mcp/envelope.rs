@@ -2,10 +2,10 @@
 
 use std::{borrow::Cow, marker::PhantomData};
 
-use serde::de::{Deserialize, DeserializeSeed, MapAccess};
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess};
 use serde_json::value::RawValue;
 
-use crate::mcp::member::{Elements, Member, Object, Text, Texts};
+use crate::mcp::member::{Elements, Member, Object, Slot, Text, Texts};
 
 /// More messages than a batch has.
 const MAX_BATCH: usize = 100;
@@ -15,9 +15,9 @@ const MAX_BATCH: usize = 100;
 // It lives on the stack for one call; a box would cost every message an allocation.
 #[allow(clippy::large_enum_variant)]
 pub(super) enum Body<'a> {
-    One(Member<Envelope<'a>>),
+    One(Slot<Envelope<'a>>),
     /// An array of at most [`MAX_BATCH`] elements.
-    Many(Vec<Member<Envelope<'a>>>),
+    Many(Vec<Slot<Envelope<'a>>>),
     TooMany,
 }
 
@@ -34,7 +34,9 @@ impl<'a> Body<'a> {
                 .deserialize(&mut json)?
                 .map_or(Self::TooMany, Self::Many)
         } else {
-            Self::One(Member::deserialize(&mut json)?)
+            let mut envelope = Slot::default();
+            envelope.deserialize(&mut json)?;
+            Self::One(envelope)
         };
         json.end()?;
         Ok(body)
@@ -49,7 +51,7 @@ pub(super) struct Envelope<'a> {
     /// The JSON text.
     pub(super) id: Option<&'a str>,
     pub(super) method: Member<Cow<'a, str>>,
-    pub(super) params: Member<Params<'a>>,
+    pub(super) params: Slot<Params<'a>>,
     pub(super) has_result: bool,
     pub(super) has_error: bool,
 }
@@ -63,11 +65,11 @@ impl<'de> Object<'de> for Envelope<'de> {
             "jsonrpc" => self.jsonrpc = map.next_value::<Text<'de>>()?.0,
             "id" => self.id = Some(map.next_value::<&RawValue>()?.get()),
             "method" => self.method = map.next_value::<Text<'de>>()?.0,
-            "params" => self.params = map.next_value()?,
+            "params" => map.next_value_seed(&mut self.params)?,
             _ => {
                 self.has_result |= name == "result";
                 self.has_error |= name == "error";
-                map.next_value::<serde::de::IgnoredAny>()?;
+                map.next_value::<IgnoredAny>()?;
             }
         }
         Ok(())
@@ -102,15 +104,15 @@ pub(super) struct Params<'a> {
     pub(super) task_id: Member<Cow<'a, str>>,
     /// The JSON text.
     pub(super) arguments: Option<&'a str>,
-    pub(super) meta: Member<Meta<'a>>,
+    pub(super) meta: Slot<Meta<'a>>,
     /// `ref`: what a completion is for.
-    pub(super) reference: Member<Reference<'a>>,
+    pub(super) reference: Slot<Reference<'a>>,
     /// What a subscription is for.
-    pub(super) notifications: Member<Filter<'a>>,
+    pub(super) notifications: Slot<Filter<'a>>,
     /// Of `initialize`.
     pub(super) protocol_version: Member<Cow<'a, str>>,
     /// Of `initialize`.
-    pub(super) client_info: Member<ClientInfo<'a>>,
+    pub(super) client_info: Slot<ClientInfo<'a>>,
 }
 
 impl<'de> Object<'de> for Params<'de> {
@@ -130,13 +132,13 @@ impl<'de> Object<'de> for Params<'de> {
         match name {
             "name" => self.name = map.next_value::<Text<'de>>()?.0,
             "arguments" => self.arguments = Some(map.next_value::<&RawValue>()?.get()),
-            "_meta" => self.meta = map.next_value()?,
+            "_meta" => map.next_value_seed(&mut self.meta)?,
             "uri" => self.uri = map.next_value::<Text<'de>>()?.0,
             "taskId" => self.task_id = map.next_value::<Text<'de>>()?.0,
-            "ref" => self.reference = map.next_value()?,
-            "notifications" => self.notifications = map.next_value()?,
+            "ref" => map.next_value_seed(&mut self.reference)?,
+            "notifications" => map.next_value_seed(&mut self.notifications)?,
             "protocolVersion" => self.protocol_version = map.next_value::<Text<'de>>()?.0,
-            _ => self.client_info = map.next_value()?,
+            _ => map.next_value_seed(&mut self.client_info)?,
         }
         Ok(())
     }
@@ -151,7 +153,7 @@ impl<'de> Object<'de> for Params<'de> {
 pub(super) struct Meta<'a> {
     fault: Option<&'static str>,
     pub(super) protocol_version: Member<Cow<'a, str>>,
-    pub(super) client_info: Member<ClientInfo<'a>>,
+    pub(super) client_info: Slot<ClientInfo<'a>>,
 }
 
 impl<'de> Object<'de> for Meta<'de> {
@@ -169,9 +171,9 @@ impl<'de> Object<'de> for Meta<'de> {
             "io.modelcontextprotocol/protocolVersion" => {
                 self.protocol_version = map.next_value::<Text<'de>>()?.0;
             }
-            "io.modelcontextprotocol/clientInfo" => self.client_info = map.next_value()?,
+            "io.modelcontextprotocol/clientInfo" => map.next_value_seed(&mut self.client_info)?,
             _ => {
-                map.next_value::<serde::de::IgnoredAny>()?;
+                map.next_value::<IgnoredAny>()?;
             }
         }
         Ok(())

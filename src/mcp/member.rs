@@ -77,41 +77,69 @@ macro_rules! other_objects {
     };
 }
 
-/// A member that should be an object.
-impl<'de, T: Object<'de>> Deserialize<'de> for Member<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ObjectVisitor(PhantomData))
+/// A member that should be an object. It is read where it stands, for it is large and would be
+/// moved at every level.
+#[derive(Debug, Default)]
+pub(super) struct Slot<T> {
+    member: Member<()>,
+    object: T,
+}
+
+impl<T> Slot<T> {
+    /// The object, as [`Member`] has it.
+    pub(super) const fn member(&self) -> Member<&T> {
+        match self.member {
+            Member::Absent => Member::Absent,
+            Member::Is(()) => Member::Is(&self.object),
+            Member::OtherType => Member::OtherType,
+        }
+    }
+
+    pub(super) const fn get(&self) -> Option<&T> {
+        match self.member {
+            Member::Is(()) => Some(&self.object),
+            Member::Absent | Member::OtherType => None,
+        }
     }
 }
 
-struct ObjectVisitor<T>(PhantomData<T>);
+/// Reads a value into the slot.
+impl<'de, T: Object<'de>> DeserializeSeed<'de> for &mut Slot<T> {
+    type Value = ();
 
-impl<'de, T: Object<'de>> Visitor<'de> for ObjectVisitor<T> {
-    type Value = Member<T>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        self.member = deserializer.deserialize_any(ObjectVisitor(&mut self.object))?;
+        Ok(())
+    }
+}
+
+struct ObjectVisitor<'x, T>(&'x mut T);
+
+impl<'de, T: Object<'de>> Visitor<'de> for ObjectVisitor<'_, T> {
+    type Value = Member<()>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON value")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut object = T::default();
         let mut keys = Some(Keys::new(T::RESERVED));
         while let Some(Key(key)) = map.next_key()? {
             match keys.as_mut().map_or(Ok(None), |keys| keys.admit(key)) {
-                Ok(Some(name)) => object.read(name, &mut map)?,
+                Ok(Some(name)) => self.0.read(name, &mut map)?,
                 Ok(None) => {
                     map.next_value::<IgnoredAny>()?;
                 }
                 Err(fault) => {
                     // Read on to the end, for what is no JSON is another error, but look at
                     // nothing any more.
-                    object.fault(fault);
+                    self.0.fault(fault);
                     keys = None;
                     map.next_value::<IgnoredAny>()?;
                 }
             }
         }
-        Ok(Member::Is(object))
+        Ok(Member::Is(()))
     }
 
     other_types! { visit_str(&str) }
@@ -226,7 +254,7 @@ pub(super) struct Elements<T> {
 }
 
 impl<'de, T: Object<'de>> DeserializeSeed<'de> for Elements<T> {
-    type Value = Option<Vec<Member<T>>>;
+    type Value = Option<Vec<Slot<T>>>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_seq(self)
@@ -234,7 +262,7 @@ impl<'de, T: Object<'de>> DeserializeSeed<'de> for Elements<T> {
 }
 
 impl<'de, T: Object<'de>> Visitor<'de> for Elements<T> {
-    type Value = Option<Vec<Member<T>>>;
+    type Value = Option<Vec<Slot<T>>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array")
@@ -243,10 +271,11 @@ impl<'de, T: Object<'de>> Visitor<'de> for Elements<T> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut elements = Vec::new();
         while elements.len() < self.limit {
-            match seq.next_element()? {
-                Some(element) => elements.push(element),
-                None => return Ok(Some(elements)),
+            let mut element = Slot::default();
+            if seq.next_element_seed(&mut element)?.is_none() {
+                return Ok(Some(elements));
             }
+            elements.push(element);
         }
         let mut more = false;
         while seq.next_element::<IgnoredAny>()?.is_some() {

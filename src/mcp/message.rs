@@ -4,7 +4,7 @@ use std::{borrow::Cow, ops::Range};
 
 use crate::mcp::{
     Message, MessageError, MessageKind, Operation, RequestId, Target,
-    envelope::{ClientInfo, Envelope, Params},
+    envelope::{Envelope, Params},
     member::Member,
     methods,
 };
@@ -15,8 +15,8 @@ const MAX_METHOD: usize = 256;
 const MAX_NAME: usize = 8 * 1024;
 /// Longer than any `id`, as JSON text.
 const MAX_ID: usize = 256;
-/// As much as is kept of what a client says it is, in bytes.
-const MAX_CLAIM: usize = 128;
+/// As much as is kept of the name and of the version that a client claims, in bytes.
+const MAX_CLAIM: usize = 64;
 
 /// The message in an envelope; `text` is the body that the envelope was read from.
 pub(super) fn message(text: &str, envelope: &Envelope<'_>) -> Result<Message, MessageError> {
@@ -30,10 +30,7 @@ pub(super) fn message(text: &str, envelope: &Envelope<'_>) -> Result<Message, Me
     let id = id(envelope)?;
     let is_answer = envelope.has_result || envelope.has_error;
     let method = match &envelope.method {
-        Member::Is(method) if is_answer => {
-            let _ = method;
-            return refuse("The message is a request and a response");
-        }
+        Member::Is(_) if is_answer => return refuse("The message is a request and a response"),
         Member::Is(method) => method,
         Member::OtherType => return refuse("The method is no string"),
         Member::Absent => return response(envelope, id),
@@ -42,14 +39,14 @@ pub(super) fn message(text: &str, envelope: &Envelope<'_>) -> Result<Message, Me
         return refuse("There can be no such method");
     }
     let no_params = Params::default();
-    let params = match &envelope.params {
+    let params = match envelope.params.member() {
         Member::Is(params) => params,
         Member::Absent => &no_params,
         Member::OtherType => {
             return Err(MessageError::invalid_params("The parameters are no object"));
         }
     };
-    if matches!(params.meta, Member::OtherType) {
+    if matches!(params.meta.member(), Member::OtherType) {
         return Err(MessageError::invalid_params("The metadata is no object"));
     }
     Ok(Message {
@@ -145,7 +142,7 @@ fn subscribed(params: &Params<'_>) -> Result<Vec<Target>, MessageError> {
     let refuse = Err(MessageError::invalid_params(
         "The subscription does not say what it is for",
     ));
-    let filter = match &params.notifications {
+    let filter = match params.notifications.member() {
         Member::Is(filter) => filter,
         Member::Absent => return Ok(Vec::new()),
         Member::OtherType => return refuse,
@@ -202,31 +199,33 @@ fn range_in(text: &str, part: &str) -> Option<Range<usize>> {
 /// `clientInfo` as `name/version`, without control characters and of bounded length.
 pub(super) fn client_claimed(envelope: &Envelope<'_>) -> Option<Box<str>> {
     let params = envelope.params.get()?;
-    let info = params
-        .client_info
-        .get()
-        .filter(|_| {
-            let method = envelope.method.get();
-            method.is_some_and(|method| method == "initialize")
-        })
-        .or_else(|| params.meta.get()?.client_info.get())?;
-    let text = |member: &Member<Cow<'_, str>>| {
-        let text = member.get().map_or("", AsRef::as_ref);
-        let printable = text.chars().filter(|char| !char.is_control());
-        let mut kept = String::new();
-        for char in printable {
-            if kept.len() + char.len_utf8() > MAX_CLAIM / 2 {
-                break;
-            }
-            kept.push(char);
-        }
-        kept
+    let is_initialize = envelope.method.get().is_some_and(|it| it == "initialize");
+    let info = match params.client_info.get() {
+        Some(info) if is_initialize => info,
+        _ => params.meta.get()?.client_info.get()?,
     };
-    let ClientInfo { name, version } = info;
-    let (name, version) = (text(name), text(version));
-    match (name.is_empty(), version.is_empty()) {
-        (true, _) => None,
-        (false, true) => Some(name.into()),
-        (false, false) => Some(format!("{name}/{version}").into()),
+    let mut claimed = String::new();
+    push_printable(&mut claimed, &info.name);
+    if claimed.is_empty() {
+        return None;
+    }
+    let name = claimed.len();
+    claimed.push('/');
+    push_printable(&mut claimed, &info.version);
+    if claimed.len() == name + 1 {
+        claimed.pop();
+    }
+    Some(claimed.into())
+}
+
+/// Adds [`MAX_CLAIM`] bytes at most, without control characters.
+fn push_printable(claimed: &mut String, text: &Member<Cow<'_, str>>) {
+    let end = claimed.len() + MAX_CLAIM;
+    let text = text.get().map_or("", AsRef::as_ref);
+    for char in text.chars().filter(|char| !char.is_control()) {
+        if claimed.len() + char.len_utf8() > end {
+            return;
+        }
+        claimed.push(char);
     }
 }

@@ -3,6 +3,8 @@
 //! Whenever both speak they agree, whatever the revision: routers and limiters in between may
 //! believe the header, and the server runs the body.
 
+use std::borrow::Cow;
+
 use crate::mcp::{
     Message, MessageError, MessageKind, ProtocolVersion,
     envelope::{Envelope, Params},
@@ -87,10 +89,7 @@ fn may_be_named(method: &str, params: &Params<'_>, header: &str) -> bool {
 }
 
 /// The member that `Mcp-Name` mirrors.
-fn source<'a, 'b>(
-    method: &str,
-    params: &'b Params<'a>,
-) -> Option<&'b Member<std::borrow::Cow<'a, str>>> {
+fn source<'a, 'b>(method: &str, params: &'b Params<'a>) -> Option<&'b Member<Cow<'a, str>>> {
     match method {
         "tools/call" | "prompts/get" => Some(&params.name),
         "resources/read" | "resources/subscribe" | "resources/unsubscribe" => Some(&params.uri),

@@ -6,7 +6,7 @@ use crate::mcp::{
     McpRequest, MessageError, ProtocolVersion, depth,
     envelope::{Body, Envelope},
     headers::{Decoded, MirroredHeaders},
-    member::Member,
+    member::Slot,
     message::{client_claimed, echo, message},
     mirror,
     request::Parts,
@@ -55,10 +55,12 @@ fn read_parts(body: Bytes, headers: Option<&MirroredHeaders<'_>>) -> Result<Part
         return Err(MessageError::invalid_request("The body is nested too deep"));
     }
     let mut parts = match Body::read(text).map_err(|_| MessageError::not_json())? {
-        Body::One(Member::Is(envelope)) => {
-            one(text, &envelope, headers).map_err(|error| error.with_id(echo(&envelope)))?
+        Body::One(slot) => {
+            let envelope = slot
+                .get()
+                .ok_or(MessageError::invalid_request("The body is no message"))?;
+            one(text, envelope, headers).map_err(|error| error.with_id(echo(envelope)))?
         }
-        Body::One(_) => return Err(MessageError::invalid_request("The body is no message")),
         Body::Many(elements) => batch(text, &elements, headers)?,
         Body::TooMany => return Err(MessageError::invalid_request("The batch is too long")),
     };
@@ -93,7 +95,7 @@ fn one(
 
 fn batch(
     text: &str,
-    elements: &[Member<Envelope<'_>>],
+    elements: &[Slot<Envelope<'_>>],
     headers: Option<&MirroredHeaders<'_>>,
 ) -> Result<Parts, MessageError> {
     let decoded = decode(headers)?;
@@ -444,6 +446,7 @@ mod tests {
         for (values, code) in [
             ([NEW, "-", "-"], -32600),
             (["2025-11-25", "tools/call", "-"], -32020),
+            (["2025-11-25", "response", "-"], -32020),
         ] {
             assert_eq!(read_with(values, answer).unwrap_err().code(), code);
         }

@@ -3,6 +3,14 @@
 use std::{num::NonZeroU32, time::Duration};
 
 /// `burst` at once, refilled evenly: one unit each `interval`.
+///
+/// ```
+/// use std::{num::NonZeroU32, time::Duration};
+/// use mcp_auth::Quota;
+///
+/// let sixty = NonZeroU32::new(60).unwrap();
+/// assert_eq!(Quota::per_minute(sixty), Quota::new(sixty, Duration::from_secs(1)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     burst: NonZeroU32,

@@ -69,6 +69,34 @@ impl Verdict {
 }
 
 /// Keeps the counts of limits.
+///
+/// ```
+/// use std::num::NonZeroU32;
+/// use mcp_auth::{MemoryRateLimitStore, Quota, RateKey, RateLimitStore, UnixTime};
+///
+/// /// Counts in memory, and takes twice as much in the first minute after a restart.
+/// #[derive(Clone)]
+/// struct SlowStart {
+///     counts: MemoryRateLimitStore,
+///     started: UnixTime,
+/// }
+///
+/// impl RateLimitStore for SlowStart {
+///     type Future = <MemoryRateLimitStore as RateLimitStore>::Future;
+///
+///     fn take(
+///         &self,
+///         key: &RateKey,
+///         quota: &Quota,
+///         cost: NonZeroU32,
+///         now: UnixTime,
+///     ) -> Self::Future {
+///         let is_early = now.saturating_since(self.started).as_secs() < 60;
+///         let cost = if is_early { cost.saturating_add(cost.get()) } else { cost };
+///         self.counts.take(key, quota, cost, now)
+///     }
+/// }
+/// ```
 pub trait RateLimitStore: Clone + Send + Sync + 'static {
     /// The answer. It is polled once where the request is handed in, and, if it is not ready then,
     /// again by the task that waits for the response.

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     clock::UnixTime,
-    hash::{AsItIs, Hash128, KeyedHash},
+    hash::{AsItIs, Begun, Hash128, KeyedHash},
     token::VerifiedToken,
 };
 
@@ -89,7 +89,7 @@ impl Entries {
         until: UnixTime,
         now: UnixTime,
     ) {
-        let (key, shard) = self.place(kind, iss, id);
+        let (key, shard) = self.place(self.hash.begin(&iss), kind, id);
         let (Some(shard), Some(any)) = (shard, self.any.get(kind as usize)) else {
             return;
         };
@@ -117,23 +117,24 @@ impl Entries {
             (Kind::Client, principal.client_id()),
             (Kind::Subject, Some(principal.subject())),
         ];
+        // The issuer is hashed once, and only where anything may be found.
+        let mut issuer = None;
         asked.into_iter().zip(&self.any).any(|((kind, id), any)| {
             let Some(id) = id.filter(|_| any.load(Ordering::Acquire)) else {
                 return false;
             };
-            self.find(kind, principal.issuer(), id)
-                .is_some_and(|entry| entry.names(claims.issued_at()) && entry.is_in_force(now()))
+            let issuer = issuer.get_or_insert_with(|| self.hash.begin(&&**principal.issuer()));
+            let (key, shard) = self.place(issuer.clone(), kind, id);
+            let entry = shard.and_then(|shard| {
+                let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+                shard.entries.get(&key).copied()
+            });
+            entry.is_some_and(|entry| entry.names(claims.issued_at()) && entry.is_in_force(now()))
         })
     }
 
-    fn find(&self, kind: Kind, iss: &str, id: &str) -> Option<Entry> {
-        let (key, shard) = self.place(kind, iss, id);
-        let shard = shard?.read().unwrap_or_else(PoisonError::into_inner);
-        shard.entries.get(&key).copied()
-    }
-
-    fn place(&self, kind: Kind, iss: &str, id: &str) -> (Hash128, Option<&RwLock<Shard>>) {
-        let key = self.hash.of(&(kind, iss, id));
+    fn place(&self, issuer: Begun, kind: Kind, id: &str) -> (Hash128, Option<&RwLock<Shard>>) {
+        let key = issuer.and(&(kind, id)).finish();
         (key, self.shards.get(key.pick(self.shards.len())))
     }
 
