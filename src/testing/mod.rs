@@ -17,7 +17,7 @@
 //!
 //! let keys = Jwks::discover(issuer.url())?;
 //! let validator = JwtValidator::new(issuer.url(), "https://mcp.example.com/mcp")?;
-//! let unverified = validator.inspect(token, SystemClock::default().now())?;
+//! let unverified = validator.inspect(token, SystemClock.now())?;
 //! let key = keys.key(unverified.key_id()).await?.ok_or("no such key")?;
 //! let verified = unverified.verify(&key)?;
 //! assert!(verified.scope().contains("read:data"));

@@ -57,6 +57,8 @@ struct InForce {
 #[derive(Debug)]
 struct Progress {
     state: State,
+    /// How many keys of the newest set cannot be used.
+    skipped: usize,
     flight: Option<Flight>,
 }
 
@@ -84,6 +86,7 @@ impl Source {
             in_force: ArcSwapOption::empty(),
             progress: Mutex::new(Progress {
                 state: State::new(max_stale),
+                skipped: 0,
                 flight: None,
             }),
             lacking: Cache::new(REMEMBERED),
@@ -233,15 +236,19 @@ impl Source {
     ) {
         let mut progress = self.progress();
         progress.flight = None;
-        let state = &mut progress.state;
         let (change, error) = match fetched {
             Ok((keys, ttl)) => {
-                let change = state.succeeded(started_at, ttl, jitter());
-                self.swap(&keys, state.in_force_until());
+                let change = progress.state.succeeded(started_at, ttl, jitter());
+                self.swap(&keys, progress.state.in_force_until());
+                let skipped = keys.skipped();
+                if std::mem::replace(&mut progress.skipped, skipped) != skipped {
+                    tracing::warn!(issuer = ?self.issuer, skipped, "keys that cannot be used");
+                }
                 (change, None)
             }
             Err(error) => {
-                let change = state.failed(cause, self.clock.now(), jitter());
+                let now = self.clock.now();
+                let change = progress.state.failed(cause, now, jitter());
                 (change, Some(error))
             }
         };

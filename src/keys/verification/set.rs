@@ -13,6 +13,7 @@ const MAX_KEYS: usize = 100;
 #[derive(Clone, Debug)]
 pub(crate) struct KeySet {
     keys: Vec<VerificationKey>,
+    skipped: usize,
 }
 
 #[derive(Deserialize)]
@@ -43,7 +44,9 @@ impl KeySet {
                 .inspect_err(|error| tracing::debug!(%error, "a key of the JWK Set is skipped"))
                 .ok()
         });
-        Self::from_keys(keys)
+        let mut set = Self::from_keys(keys)?;
+        set.skipped = document.keys.len().saturating_sub(set.keys.len());
+        Ok(set)
     }
 
     /// Puts keys together, by the same rules.
@@ -74,7 +77,10 @@ impl KeySet {
         if usable.is_empty() {
             return Err(ConfigError::new("no key of the JWK Set can be used"));
         }
-        Ok(Self { keys: usable })
+        Ok(Self {
+            keys: usable,
+            skipped: 0,
+        })
     }
 
     /// The key named `kid` that may verify `algorithm`; without a `kid` the only one that may.
@@ -84,6 +90,12 @@ impl KeySet {
             Some(kid) => fitting.find(|key| key.kid() == Some(kid)),
             None => fitting.next().filter(|_| fitting.next().is_none()),
         }
+    }
+
+    /// How many keys of the document cannot be used, or are there twice.
+    #[cfg(feature = "fetch")]
+    pub(crate) const fn skipped(&self) -> usize {
+        self.skipped
     }
 
     /// All keys.
