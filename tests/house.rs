@@ -40,6 +40,7 @@ fn tokens(source: &str) -> Vec<String> {
                 }
                 i += 2;
             }
+            'b' if at(i + 1) == 'r' && matches!(at(i + 2), '"' | '#') => i += 1,
             'r' if matches!(at(i + 1), '"' | '#') => {
                 let hashes = (i + 1..).take_while(|at_| at(*at_) == '#').count();
                 i += 1 + hashes;
@@ -404,7 +405,7 @@ fn every_way_to_write_a_path_is_understood() {
         ),
         ("// use crate::layers;\n/* use crate::stack; */", ""),
         (
-            r##"const A: &str = "use crate::layers; \" crate::stack"; const B: &str = r#"crate::"stack"#; use std::fmt;"##,
+            r##"const A: &str = "use crate::layers; \" crate::stack"; const B: &[u8] = br#"crate::"stack"#; use std::fmt;"##,
             "std::fmt",
         ),
         (
