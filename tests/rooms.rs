@@ -35,8 +35,8 @@ use http_body_util::{BodyExt, Full};
 use mcp_auth::{
     AuditLogLayer, Auth, AuthStack, AuthTrail, Decision, Grant, JwtValidateLayer, JwtValidator,
     KeyHeader, KeyMap, KeyMapLayer, KeyStore, McpBody, McpRequest, McpRequestLayer,
-    MemoryRateLimitStore, MemoryRevocationStore, PeerAddr, PolicyFn, Quota, RateKey, RateLimit,
-    RateLimitLayer, RateLimitStore, RecordingSink, Rejection, ResourceMetadata,
+    MemoryRateLimitStore, MemoryRevocationStore, Off, PeerAddr, PolicyFn, Quota, RateKey,
+    RateLimit, RateLimitLayer, RateLimitStore, RecordingSink, Rejection, ResourceMetadata,
     ResourceMetadataLayer, Revocation, RevocationLayer, RevocationStore, ScopeGuardLayer,
     StaticJwks, StoreError, UnixTime, UpstreamKey, UpstreamKeyId, Verdict, VerificationKey,
     VerificationKeyId, VerifiedToken, key_store_fn, policy_fn, revocation_store_fn,
@@ -618,19 +618,22 @@ struct Stored {
     stack: AuthStack<StaticJwks, MemoryRevocationStore, MemoryRateLimitStore, KeyMap>,
     plain: Auth<Plain, StaticJwks, MemoryRevocationStore, MemoryRateLimitStore, KeyMap>,
     least: Auth<Plain, StaticJwks>,
+    limited: Auth<Plain, StaticJwks, Off, MemoryRateLimitStore>,
     boxed: Boxed,
 }
 
 fn named() -> AuthStack<StaticJwks, MemoryRevocationStore, MemoryRateLimitStore, KeyMap> {
-    let quota = Quota::per_hour(NonZeroU32::new(100).unwrap());
     let keys = KeyMap::from_json(&format!(r#"{{"alice":{KEY:?}}}"#)).unwrap();
-    least()
+    limited()
         .with_revocation(MemoryRevocationStore::new())
-        .with_rate_limit(RateLimitLayer::new(
-            MemoryRateLimitStore::new(),
-            RateLimit::new("calls", quota),
-        ))
         .with_upstream_keys(keys, KeyHeader::default())
+}
+
+/// The parts in between that are left out have a name too.
+fn limited() -> AuthStack<StaticJwks, Off, MemoryRateLimitStore> {
+    let quota = Quota::per_hour(NonZeroU32::new(100).unwrap());
+    let limit = RateLimit::new("calls", quota);
+    least().with_rate_limit(RateLimitLayer::new(MemoryRateLimitStore::new(), limit))
 }
 
 fn least() -> AuthStack<StaticJwks> {
@@ -651,6 +654,7 @@ async fn the_stack_is_named_stored_and_boxed() {
     let stored = Stored {
         plain: stack.layer(plain()),
         least: least().layer(plain()),
+        limited: limited().layer(plain()),
         boxed: BoxCloneSyncService::new(stack.layer(plain())),
         stack,
     };
@@ -658,6 +662,7 @@ async fn the_stack_is_named_stored_and_boxed() {
     for (service, body) in [
         (BoxCloneSyncService::new(stored.plain), KEY),
         (BoxCloneSyncService::new(stored.least), ""),
+        (BoxCloneSyncService::new(stored.limited), ""),
         (BoxCloneSyncService::new(again), KEY),
         (stored.boxed, KEY),
     ] {
