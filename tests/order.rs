@@ -10,6 +10,7 @@
 use std::{
     convert::Infallible,
     num::NonZeroU32,
+    panic::{self, AssertUnwindSafe},
     pin::Pin,
     sync::{
         Arc, LazyLock,
@@ -20,19 +21,19 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, future::BoxFuture};
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use mcp_auth::{
-    Access, AuditDecision, AuditRateLimit, AuditRevocation, AuthStack, Clock, Decision,
-    JwtValidator, KeyHeader, KeyStore, McpBody, Quota, RateKey, RateLimit, RateLimitLayer,
-    RateLimitStore, RecordingSink, ResourceMetadata, Revocation, StaticJwks, StoreError,
-    SystemClock, UnixTime, UpstreamKey, UpstreamKeyId, Verdict, VerificationKeyId, VerifiedToken,
-    key_store_fn, policy_fn, revocation_store_fn,
+    Access, AuditDecision, AuditLogLayer, AuditRateLimit, AuditRevocation, AuthStack, Clock,
+    Decision, JwtValidator, KeyHeader, KeyStore, McpBody, Quota, RateKey, RateLimit,
+    RateLimitLayer, RateLimitStore, RecordingSink, ResourceMetadata, Revocation, StaticJwks,
+    StoreError, SystemClock, UnixTime, UpstreamKey, UpstreamKeyId, Verdict, VerificationKeyId,
+    VerifiedToken, key_store_fn, policy_fn, revocation_store_fn,
     testing::{TestIssuer, WrongToken},
 };
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 
 const RESOURCE: &str = "https://mcp.example/mcp";
 
@@ -440,4 +441,64 @@ async fn a_bad_message_is_refused_before_the_policy_is_asked() {
 #[tokio::test]
 async fn policy_then_limits_then_keys_then_the_upstream() {
     assert_order(refused_for_what_is_asked).await;
+}
+
+/// What the service inside does with a request.
+#[derive(Clone, Copy, Debug)]
+enum Does {
+    PanicAtOnce,
+    PanicLater,
+    Fail,
+    Hang,
+}
+
+/// The one event of a request that nobody answers: its reason, its decision and whether it was
+/// cancelled.
+async fn unanswered(does: Does) -> (&'static str, AuditDecision, bool) {
+    let sink = Arc::new(RecordingSink::new());
+    let inside = service_fn(move |_: Request<String>| {
+        assert!(!matches!(does, Does::PanicAtOnce), "at once");
+        async move {
+            tokio::task::yield_now().await;
+            match does {
+                Does::Fail => Err::<Response<String>, _>("failed"),
+                Does::Hang => std::future::pending().await,
+                _ => panic!("later"),
+            }
+        }
+    });
+    let mut service = AuditLogLayer::new(Arc::clone(&sink)).layer(inside);
+    let called = panic::catch_unwind(AssertUnwindSafe(|| service.call(call())));
+    if let Ok(future) = called {
+        // Kept for a while after it panicked, as a layer outside that catches panics keeps it.
+        let mut answer = Box::pin(AssertUnwindSafe(future).catch_unwind());
+        let _ = (&mut answer).now_or_never();
+        let _ = (&mut answer).now_or_never();
+    }
+    let events = sink.events();
+    assert_eq!(events.len(), 1, "{does:?}");
+    assert_eq!(events[0].status(), None);
+    let event = &events[0];
+    (
+        event.reason().as_str(),
+        event.decision(),
+        event.is_cancelled(),
+    )
+}
+
+#[tokio::test]
+async fn a_request_without_an_answer_is_recorded_for_what_it_is() {
+    for (does, reason, cancelled) in [
+        (Does::PanicAtOnce, "internal", false),
+        (Does::PanicLater, "internal", false),
+        (Does::Fail, "upstream_error", false),
+        (Does::Hang, "ok", true),
+    ] {
+        let recorded = unanswered(does).await;
+        assert_eq!(
+            recorded,
+            (reason, AuditDecision::Error, cancelled),
+            "{does:?}"
+        );
+    }
 }
