@@ -230,10 +230,12 @@ async fn request(when: When, tool: &str) -> Request<Text> {
 }
 
 /// A service that panics when it is called without having said that it is ready: this very one, not
-/// one that it is a clone of. It answers at the second look.
+/// one that it is a clone of. It is ready, and it answers, at the second look.
 #[derive(Debug)]
 struct Probe<E = Infallible> {
-    is_ready: bool,
+    looks: usize,
+    /// In place of being ready, and in place of an answer.
+    fails_to_be_ready: Option<E>,
     fails: Option<E>,
     log: Arc<Log>,
 }
@@ -248,7 +250,8 @@ struct Log {
 impl Probe {
     fn new() -> Self {
         Self {
-            is_ready: false,
+            looks: 0,
+            fails_to_be_ready: None,
             fails: None,
             log: Arc::default(),
         }
@@ -264,7 +267,8 @@ impl<E> Probe<E> {
 impl<E: Clone> Clone for Probe<E> {
     fn clone(&self) -> Self {
         Self {
-            is_ready: false,
+            looks: 0,
+            fails_to_be_ready: self.fails_to_be_ready.clone(),
             fails: self.fails.clone(),
             log: Arc::clone(&self.log),
         }
@@ -276,13 +280,17 @@ impl<E: Send + 'static, B> Service<Request<B>> for Probe<E> {
     type Error = E;
     type Future = BoxFuture<'static, Result<Self::Response, E>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), E>> {
-        self.is_ready = true;
-        Poll::Ready(Ok(()))
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), E>> {
+        self.looks += 1;
+        if self.looks == 1 {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(self.fails_to_be_ready.take().map_or(Ok(()), Err))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        assert!(mem::take(&mut self.is_ready), "called and not ready");
+        assert!(mem::take(&mut self.looks) > 1, "called and not ready");
         let log = Arc::clone(&self.log);
         log.seen.lock().unwrap().push(request.into_parts().0);
         let failed = self.fails.take();
@@ -359,16 +367,16 @@ where
     L: Layer<Probe<Broken>>,
     L::Service: Service<Request<Text>, Response = Response<ResB>, Error = Broken>,
 {
-    let probe = Probe {
-        is_ready: false,
-        fails: Some(Broken),
-        log: Arc::default(),
-    };
-    let answer = layer
-        .layer(probe)
-        .oneshot(request(When::AtOnce, "get_note").await)
-        .await;
-    assert_eq!(answer.map(|_| ()), Err(Broken));
+    for (fails_to_be_ready, fails) in [(Some(Broken), None), (None, Some(Broken))] {
+        let service = layer.layer(Probe {
+            looks: 0,
+            fails_to_be_ready,
+            fails,
+            log: Arc::default(),
+        });
+        let answer = service.oneshot(request(When::AtOnce, "get_note").await);
+        assert_eq!(answer.await.map(|_| ()), Err(Broken));
+    }
 }
 
 /// Layer, service, future and body are what their parts are.
@@ -519,6 +527,17 @@ macro_rules! passes {
             #[tokio::test]
             async fn is_what_its_parts_are() {
                 super::is_what_its_parts_are($layer(When::Later)).await;
+            }
+
+            #[tokio::test]
+            async fn stands_in_an_axum_router() {
+                let routed = Router::new()
+                    .route("/mcp", axum::routing::any(|| async { "Here" }))
+                    .layer($layer(When::Later));
+                let request = request(When::Later, "get_note").await;
+                let answer = routed.oneshot(request.map(axum::body::Body::new)).await;
+                let body = answer.unwrap().into_body().collect().await.unwrap();
+                assert_eq!(body.to_bytes(), "Here");
             }
 
             #[tokio::test]
@@ -751,13 +770,4 @@ async fn the_stack_stands_in_an_axum_router() {
 
     let nested = Router::new().nest_service("/mcp", named().layer(rmcp()));
     assert_guards::<_, Body, _>(nested).await;
-    let handler = Router::new().route("/mcp", axum::routing::any(|| async { "Here" }));
-    let request = || {
-        let (head, _) = sent(When::AtOnce, "get_note").into_parts();
-        let body = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
-        Request::from_parts(head, Body::from(body))
-    };
-    let answer = handler.layer(named()).oneshot(request()).await.unwrap();
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
-    assert_eq!(body, "Here");
 }
