@@ -40,6 +40,7 @@
 //! |---|---|---|
 //! | `aws-lc-rs` | yes | signature checks by AWS-LC |
 //! | `rust-crypto` | no | signature checks in pure Rust, where `aws-lc-rs` is off |
+//! | `fetch` | yes | `Jwks`: verification keys from an issuer, over HTTP |
 //! | `axum` | no | [`RejectBody`] for axum's body |
 //! | `test-util` | no | an issuer, a claims builder, a clock and `RecordingSink`, for tests |
 
