@@ -22,6 +22,7 @@ need curl curl
 cargo test --locked --all-features --all-targets
 cargo test --locked --all-features --doc
 
-# Each example asserts what it shows.
-cargo run --locked --example policy_only
-cargo run --locked --example custom_store
+# Each example asserts what it shows. (The gateway is run by tests of its own.)
+for example in policy_only custom_store single_layer axum_service hyper_service; do
+    cargo run --locked --quiet --example "$example"
+done

@@ -90,6 +90,7 @@ pub(crate) async fn open() -> Result<(Gateway, TestIssuer), Fault> {
         listener,
         service: stack.around(proxy, revoked, Some(audit.clone())),
         audit: Some(audit),
+        notices: Vec::new(),
     };
     Ok((gateway, issuer))
 }

@@ -21,8 +21,8 @@ const HOP_BY_HOP: [&str; 9] = [
 
 /// Removes what belongs to the connection that the message came by.
 ///
-/// On the way in this must happen before the stack: a client that names the header of the injected
-/// key in `Connection` would else have it removed.
+/// On the way in this happens before the stack, so that it judges the very fields that the upstream
+/// gets to see.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)

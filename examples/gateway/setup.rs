@@ -13,9 +13,9 @@ use std::{
 use http::{Request, Response};
 use hyper::body::Incoming;
 use mcp_auth::{
-    AuthBody, AuthStack, Decision, JsonLinesSink, JwtValidator, KeyHeader, KeyMap,
+    AuthBody, AuthStack, Decision, JsonLinesSink, Jwks, JwtValidator, KeyHeader, KeyMap,
     MemoryRateLimitStore, MemoryRevocationStore, Policy, Quota, RateLimit, RateLimitLayer,
-    ResourceMetadata, ScopePolicy, StaticJwks as Jwks, policy_fn,
+    ResourceMetadata, ScopePolicy, policy_fn,
 };
 use tokio::net::TcpListener;
 use tower::{Layer, util::BoxCloneSyncService};
@@ -35,6 +35,8 @@ pub(crate) struct Gateway {
     pub(crate) listener: TcpListener,
     pub(crate) service: GatewayService,
     pub(crate) audit: Option<JsonLinesSink>,
+    /// What the operator should know, a line each.
+    pub(crate) notices: Vec<&'static str>,
 }
 
 /// The rules for callers: texts and values, no files.
@@ -87,19 +89,16 @@ pub(crate) async fn open(args: Args) -> Result<Gateway, Fault> {
             .map_err(|error| Fault::new("--revocation-file", error))?;
     }
     let audit = args.audit_log.map(audit_sink).transpose()?;
+    let mut notices = stack.notices.clone();
     if audit.is_none() {
-        notice("no audit log is written (--audit-log)");
+        notices.push("no audit log is written (--audit-log)");
     }
     Ok(Gateway {
         listener,
         service: stack.around(proxy, revoked, audit.clone()),
         audit,
+        notices,
     })
-}
-
-/// One line at the start.
-pub(crate) fn notice(line: &str) {
-    eprintln!("{line}");
 }
 
 /// The canonical resource: as said, else the first audience if it is a URL, else the address.
@@ -162,13 +161,15 @@ pub(crate) struct Stack {
     base: AuthStack<Jwks>,
     keys: Option<(KeyMap, KeyHeader)>,
     limit: Option<RateLimitLayer<MemoryRateLimitStore>>,
+    jwks: Jwks,
+    notices: Vec<&'static str>,
 }
 
 impl Rules {
     /// Judges the rules.
     pub(crate) fn into_stack(self) -> Result<Stack, Fault> {
-        let jwks = jwks(&self.issuers, self.jwks_uri.as_deref())?;
         let validator = validator(&self.issuers, &self.audiences)?;
+        let jwks = jwks(&self.issuers, self.jwks_uri.as_deref())?;
         let metadata = ResourceMetadata::new(&self.resource, &self.issuers)
             .map_err(|error| Fault::new("--resource", error))?;
         let policy = self
@@ -187,21 +188,25 @@ impl Rules {
             (Some(policy), Some(keys)) => Some(keys.with_hierarchy(policy.hierarchy().clone())),
             (_, keys) => keys,
         };
+        let mut notices = Vec::new();
         let policy: Arc<dyn Policy> = match (policy, &keys) {
             (Some(policy), _) => Arc::new(policy),
             (None, Some(keys)) => {
-                notice(
-                    "no policy (--policy): tools are not told apart, a caller needs a mapped key and one of its scopes",
+                notices.push(
+                    "no policy (--policy): tools are not told apart; \
+                     a caller needs a mapped key and one of its scopes",
                 );
                 Arc::new(keys.scope_policy())
             }
             (None, None) => {
-                notice("no policy (--policy) and no key map: any valid token may do anything");
+                notices.push("no policy (--policy), no key map: any valid token may do anything");
                 Arc::new(policy_fn(|_| Decision::allow()))
             }
         };
         Ok(Stack {
-            base: AuthStack::new(validator, jwks, metadata, policy),
+            base: AuthStack::new(validator, jwks.clone(), metadata, policy),
+            jwks,
+            notices,
             keys: keys.map(|keys| (keys, self.key_header)),
             limit: self.rate_limit.map(|quota| {
                 let limit = RateLimit::new("tools", quota);
@@ -212,12 +217,14 @@ impl Rules {
 }
 
 impl Stack {
+    /// Puts the stack around the proxy, and begins to fetch keys, so that no caller waits for them.
     pub(crate) fn around(
         self,
         proxy: Proxy,
         revoked: MemoryRevocationStore,
         audit: Option<JsonLinesSink>,
     ) -> GatewayService {
+        self.jwks.start();
         let mut stack = self.base.with_revocation(revoked);
         if let Some(sink) = audit {
             stack = stack.with_audit(sink);
@@ -252,6 +259,26 @@ where
         + 'static,
 {
     BoxCloneSyncService::new(service)
+}
+
+/// The keys of each issuer. The issuers were judged before.
+fn jwks(issuers: &[String], jwks_uri: Option<&str>) -> Result<Jwks, Fault> {
+    let mut all: Option<Jwks> = None;
+    for issuer in issuers {
+        let jwks = match jwks_uri {
+            Some(uri) => {
+                Jwks::new(&**issuer, uri).map_err(|error| Fault::new("--jwks-uri", error))?
+            }
+            None => Jwks::discover(&**issuer).map_err(|error| Fault::new("--issuer", error))?,
+        };
+        all = Some(match all {
+            Some(others) => others
+                .and(jwks)
+                .map_err(|error| Fault::new("--issuer", error))?,
+            None => jwks,
+        });
+    }
+    all.ok_or_else(|| Fault::new("--issuer", "is needed"))
 }
 
 fn validator(issuers: &[String], audiences: &[String]) -> Result<JwtValidator, Fault> {

@@ -1,9 +1,11 @@
 //! The gateway as a process.
 
 use std::{
+    fs,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    time::SystemTime,
 };
 
 use tokio::{
@@ -14,7 +16,8 @@ use tokio::{
 
 use super::soon;
 
-/// The built example. Cargo puts it beside the tests.
+/// The built example. Cargo puts it beside the tests, and builds it with them, save where only
+/// some of them are asked for.
 pub fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test
@@ -23,12 +26,30 @@ pub fn binary() -> PathBuf {
         .unwrap()
         .join("examples/gateway")
         .with_extension(std::env::consts::EXE_EXTENSION);
+    let built = written(&path);
     assert!(
-        path.exists(),
-        "{} is missing: `cargo test` builds it, `cargo test --test …` needs `cargo build --example gateway` first",
+        built.is_some() && sources(&path).iter().all(|source| written(source) <= built),
+        "{} is not up to date: run `cargo build --example gateway` first",
         path.display()
     );
     path
+}
+
+/// What the binary was built from: cargo says so beside it, in the words of a makefile.
+fn sources(binary: &Path) -> Vec<PathBuf> {
+    let rule = fs::read_to_string(binary.with_extension("d")).unwrap();
+    let (_, sources) = rule.split_once(": ").unwrap();
+    // A space inside a name has a backslash before it.
+    let sources = sources.trim().replace("\\ ", "\0");
+    sources
+        .split(' ')
+        .map(|source| source.replace('\0', " ").into())
+        .collect()
+}
+
+/// When a file was last written; `None` where it is not there.
+fn written(file: &Path) -> Option<SystemTime> {
+    fs::metadata(file).and_then(|file| file.modified()).ok()
 }
 
 /// A command that starts the gateway, with nothing in the environment that it would read.

@@ -97,16 +97,17 @@ impl Drop for Recorder {
         if self.0.is_none() {
             return;
         }
-        let panicked = std::thread::panicking();
+        // Nobody was refused who went away by himself.
+        let reason = if std::thread::panicking() {
+            Reason::Internal
+        } else {
+            Reason::Ok
+        };
         self.record(End {
-            decision: AuditDecision::Error,
-            reason: if panicked {
-                Reason::Internal
-            } else {
-                Reason::Ok
-            },
+            decision: decision(reason),
+            reason,
             status: None,
-            cancelled: !panicked,
+            cancelled: reason == Reason::Ok,
         });
     }
 }

@@ -57,14 +57,17 @@ async fn run() -> Result<(), Refusal> {
         let args = Args::read(env::args_os(), env::var_os(args::KEY_MAP).is_some())?;
         (setup::open(args).await?, None)
     };
+    for notice in gateway.notices {
+        eprintln!("{notice}");
+    }
     if let Ok(addr) = gateway.listener.local_addr() {
-        setup::notice(&format!("listening on http://{addr}"));
+        eprintln!("listening on http://{addr}");
     }
     serve::serve(gateway.listener, gateway.service, stop).await;
     if let Some(audit) = gateway.audit {
         let flushed = tokio::task::spawn_blocking(move || audit.flush(FLUSH)).await;
         if !flushed.unwrap_or(false) {
-            setup::notice("the audit log could not be written to its end");
+            eprintln!("the audit log could not be written to its end");
         }
     }
     Ok(())

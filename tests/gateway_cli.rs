@@ -1,0 +1,278 @@
+//! The command line: whatever is wrong is said in one line that names the flag, and nothing starts.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod support;
+
+use std::{fs, process::Output};
+
+use support::{
+    gateway::{Gateway, command},
+    soon,
+};
+
+/// Flags that are right: each case adds to them or leaves one out.
+const RIGHT: [(&str, &str); 3] = [
+    ("--upstream", "http://127.0.0.1:9"),
+    ("--issuer", "http://127.0.0.1:9"),
+    ("--audience", "litellm-mcp"),
+];
+
+fn right_but(left_out: &str) -> Vec<&'static str> {
+    RIGHT
+        .into_iter()
+        .filter(|(flag, _)| *flag != left_out)
+        .flat_map(|(flag, value)| [flag, value])
+        .collect()
+}
+
+async fn run(flags: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = command();
+    command.args(flags).envs(variables.iter().copied());
+    soon(&format!("the end of {flags:?}"), command.output())
+        .await
+        .unwrap()
+}
+
+/// Asserts that the gateway refuses to start, in one line that names the flag.
+async fn refused(flag: &str, flags: &[&str], variables: &[(&str, &str)]) -> String {
+    let output = run(flags, variables).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    let case = format!("{flags:?} {variables:?}: {said}");
+    assert_eq!(output.status.code(), Some(2), "{case}");
+    assert_eq!(said.matches('\n').count(), 1, "{case}");
+    assert!(said.ends_with('\n'), "{case}");
+    assert!(said.contains(flag), "{flag} is not named: {case}");
+    assert!(output.stdout.is_empty(), "{case}");
+    said
+}
+
+#[tokio::test]
+async fn what_is_required_is_named() {
+    for flag in ["--upstream", "--issuer", "--audience"] {
+        let mut flags = right_but(flag);
+        flags.push("--no-key-map");
+        refused(flag, &flags, &[]).await;
+    }
+    refused("--key-map-file", &right_but(""), &[]).await;
+    refused("--bogus", &["--bogus"], &[]).await;
+    refused("--rate-limit", &["--rate-limit"], &[]).await;
+}
+
+#[tokio::test]
+async fn wrong_values_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let missing = directory.path().join("missing").join("file");
+    let missing = missing.to_str().unwrap();
+    let dir = directory.path().to_str().unwrap();
+    let no_json = file("no.json", "{");
+    let unknown_field = file("unknown.json", r#"{"toools":{}}"#);
+    let cycle = file("cycle.json", r#"{"hierarchy":{"a":["b"],"b":["a"]}}"#);
+    let wrong_scope = file("scope.json", r#"{"base":["a b"]}"#);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+
+    for (flag, value) in [
+        ("--listen", "8080"),
+        ("--listen", "127.0.0.1:99999"),
+        ("--listen", "localhost"),
+        ("--listen", "0.0.0.0:0"),
+        ("--listen", "[::]:0"),
+        ("--listen", &taken),
+        ("--upstream", ""),
+        ("--upstream", "127.0.0.1:8000"),
+        ("--upstream", "ftp://127.0.0.1"),
+        ("--upstream", "http://user:pass@127.0.0.1"),
+        ("--upstream", "http://127.0.0.1/?q"),
+        ("--issuer", "idp"),
+        ("--issuer", "http://idp.example.com"),
+        ("--jwks-uri", "jwks"),
+        ("--jwks-uri", "http://idp.example.com/jwks"),
+        ("--audience", ""),
+        ("--resource", "mcp"),
+        ("--resource", "https://mcp.example.com/mcp/"),
+        ("--resource", "https://mcp.example.com/mcp#f"),
+        ("--policy", missing),
+        ("--policy", dir),
+        ("--policy", &no_json),
+        ("--policy", &unknown_field),
+        ("--policy", &cycle),
+        ("--policy", &wrong_scope),
+        ("--key-header", ""),
+        ("--key-header", "a b"),
+        ("--key-header", "x-api-key: no place"),
+        ("--key-header", "x-api-key: {key}{key}"),
+        ("--rate-limit", ""),
+        ("--rate-limit", "60"),
+        ("--rate-limit", "0/min"),
+        ("--rate-limit", "-1/min"),
+        ("--rate-limit", "60/day"),
+        ("--revocation-file", missing),
+        ("--revocation-file", dir),
+        ("--audit-log", missing),
+        ("--audit-log", dir),
+    ] {
+        let mut flags = right_but(flag);
+        flags.push("--no-key-map");
+        if flag != "--listen" {
+            flags.extend(["--listen", "127.0.0.1:0"]);
+        }
+        let wrong = format!("{flag}={value}");
+        flags.push(&wrong);
+        refused(flag, &flags, &[]).await;
+
+        // The twin is judged like the flag.
+        let twin = format!(
+            "MCP_PROXY_{}",
+            flag.trim_start_matches('-')
+                .to_uppercase()
+                .replace('-', "_")
+        );
+        flags.pop();
+        refused(flag, &flags, &[(&twin, value)]).await;
+    }
+}
+
+#[tokio::test]
+async fn flags_that_do_not_go_together_are_named() {
+    let mut two = right_but("");
+    two.extend(["--no-key-map", "--issuer", "http://127.0.0.1:10"]);
+    two.extend(["--jwks-uri", "http://127.0.0.1:9/jwks"]);
+    refused("--jwks-uri", &two, &[]).await;
+
+    let map = [("MCP_PROXY_KEY_MAP", r#"{"alice":"secret-of-alice"}"#)];
+    let mut both = right_but("");
+    both.extend(["--key-map-file", "/dev/null"]);
+    refused("--key-map-file", &both, &map).await;
+    let mut none = right_but("");
+    none.push("--no-key-map");
+    refused("--no-key-map", &none, &map).await;
+    none.extend(["--key-map-file", "/dev/null"]);
+    refused("--no-key-map", &none, &[]).await;
+}
+
+#[tokio::test]
+async fn a_wrong_key_map_is_named_and_its_keys_are_not_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    for wrong in [
+        "",
+        "secret-of-alice",
+        r#"{"alice":"secret-of-alice""#,
+        r#"{"alice":"secret-of-alice","alice":"secret-of-alice"}"#,
+        r#"{"alice":{"key":"secret-of-alice","scope":[]}}"#,
+        r#"{"alice":{"key":"secret-of-alice\n"}}"#,
+        r#"{"alice":{"kee":"secret-of-alice"}}"#,
+        r#"{"alice":["secret-of-alice"]}"#,
+        r#"{"alice":""}"#,
+        r#"{"alice":7}"#,
+        r#"[{"match":{},"keys":["secret-of-alice"]}]"#,
+    ] {
+        let said = refused(
+            "MCP_PROXY_KEY_MAP",
+            &right_but(""),
+            &[("MCP_PROXY_KEY_MAP", wrong)],
+        )
+        .await;
+        assert!(!said.contains("secret-of-alice"), "{said}");
+
+        let path = directory.path().join("map.json");
+        fs::write(&path, wrong).unwrap();
+        let mut flags = right_but("");
+        flags.extend(["--key-map-file", path.to_str().unwrap()]);
+        let said = refused("--key-map-file", &flags, &[]).await;
+        assert!(!said.contains("secret-of-alice"), "{said}");
+    }
+    let mut flags = right_but("");
+    flags.extend(["--key-map-file", "/nowhere/map.json"]);
+    refused("--key-map-file", &flags, &[]).await;
+}
+
+#[tokio::test]
+async fn nothing_is_made_when_a_flag_is_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (revoked, audit) = (path("revoked.jsonl"), path("audit.jsonl"));
+    let mut flags = right_but("");
+    flags.extend(["--revocation-file", &revoked, "--audit-log", &audit]);
+    flags.extend(["--listen", "127.0.0.1:0", "--no-key-map"]);
+    flags.extend(["--policy", "/nowhere/policy.json"]);
+    refused("--policy", &flags, &[]).await;
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_flag_beats_its_twin() {
+    let mut flags = right_but("");
+    flags.extend(["--no-key-map", "--rate-limit", "1/s"]);
+    let gateway = Gateway::start(flags, [("MCP_PROXY_RATE_LIMIT", "wrong")]).await;
+    let response = reqwest::get(gateway.url("/mcp")).await.unwrap();
+    assert_eq!(response.status(), 401);
+}
+
+#[tokio::test]
+async fn the_environment_alone_is_enough() {
+    let mut command = command();
+    command.envs([
+        ("MCP_PROXY_LISTEN", "127.0.0.1:0"),
+        ("MCP_PROXY_UPSTREAM", "http://127.0.0.1:9"),
+        ("MCP_PROXY_ISSUER", "http://127.0.0.1:9"),
+        ("MCP_PROXY_AUDIENCE", "litellm-mcp"),
+        ("MCP_PROXY_KEY_MAP", r#"{"alice":"secret-of-alice"}"#),
+    ]);
+    let gateway = Gateway::run(command).await;
+    let response = reqwest::get(gateway.url("/mcp")).await.unwrap();
+    assert_eq!(response.status(), 401);
+    // The audience is no URL, so the resource is where it listens.
+    let challenge = response.headers()["www-authenticate"].to_str().unwrap();
+    let document = gateway.url("/.well-known/oauth-protected-resource/mcp");
+    assert!(
+        challenge.contains(&format!("resource_metadata=\"{document}\"")),
+        "{challenge}"
+    );
+    let said = gateway.stderr().all();
+    assert_eq!(
+        said.iter().filter(|line| line.contains("policy")).count(),
+        1,
+        "{said:?}"
+    );
+    assert!(!said.iter().any(|line| line.contains("secret")), "{said:?}");
+}
+
+#[tokio::test]
+async fn an_audience_that_is_a_url_is_the_resource() {
+    let mut flags = right_but("--audience");
+    flags.extend(["--no-key-map", "--audience", "https://mcp.example.com/mcp"]);
+    let gateway = Gateway::start(flags, []).await;
+    let document: serde_json::Value =
+        reqwest::get(gateway.url("/.well-known/oauth-protected-resource/mcp"))
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+    assert_eq!(document["resource"], "https://mcp.example.com/mcp");
+    assert_eq!(
+        document["authorization_servers"],
+        serde_json::json!(["http://127.0.0.1:9"])
+    );
+}
+
+#[tokio::test]
+async fn help_and_version_are_no_faults() {
+    for (flag, expected) in [("--help", "--upstream"), ("--version", "gateway ")] {
+        let output = run(&[flag], &[]).await;
+        assert_eq!(output.status.code(), Some(0));
+        assert!(String::from_utf8(output.stdout).unwrap().contains(expected));
+        assert!(output.stderr.is_empty());
+    }
+}
