@@ -519,3 +519,30 @@ fn debug_shows_the_issuers_alone() {
         r#"Jwks { issuers: ["https://idp.example.com"], .. }"#
     );
 }
+
+/// Breaks off without an outcome.
+#[derive(Debug, Default)]
+struct Broken(AtomicUsize);
+
+impl Fetch for Broken {
+    fn fetch(&self) -> Fetching<'_> {
+        let times = self.0.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move {
+            if times > 100 {
+                std::future::pending::<()>().await;
+            }
+            panic!("as the test wants it")
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_that_breaks_off_is_503_and_is_not_repeated_in_a_hurry() {
+    let broken = Arc::new(Broken::default());
+    let store =
+        Jwks::of(ISSUER.into(), Arc::clone(&broken) as _).with_clock(TokioClock(Instant::now()));
+    assert_eq!(status(&store, "a").await, 503);
+    sleep(60 * SECOND).await;
+    let times = broken.0.load(Ordering::SeqCst);
+    assert!((3..=20).contains(&times), "{times}");
+}
