@@ -119,6 +119,6 @@ pub use self::{
 pub use self::{
     keys::{Algorithm, StaticJwks, VerificationKey, VerificationKeyId},
     layers::jwt_validate::JwtValidateLayer,
-    stack::{Auth, AuthBody, AuthFuture, AuthStack},
+    stack::{Auth, AuthBody, AuthFuture, AuthStack, Off},
     token::{JwtValidator, TokenError, UnverifiedToken},
 };
