@@ -14,3 +14,4 @@
 
 mod house;
 mod rule_01_tokens;
+mod rule_02_outages;
