@@ -11,10 +11,10 @@ use http::{HeaderMap, HeaderName, Request, Response};
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use mcp_auth::{
     AuditEvent, AuthBody, AuthStack, BoxKeyStore, BoxRateLimitStore, BoxRevocationStore,
-    JwtValidator, KeyMap, KeyMapLayer, McpBody, MemoryRateLimitStore, MemoryRevocationStore,
-    Policy, Quota, RateLimit, RateLimitLayer, RecordingSink, ResourceMetadata, RevocationLayer,
-    ScopePolicy, StaticJwks, UnixTime, UpstreamKey, UpstreamKeyId, VerificationKey,
-    VerificationKeyId,
+    JsonReject, JwtValidator, KeyMap, KeyMapLayer, McpBody, MemoryRateLimitStore,
+    MemoryRevocationStore, Policy, Quota, RateLimit, RateLimitLayer, RecordingSink, Reject,
+    ResourceMetadata, RevocationLayer, ScopePolicy, StaticJwks, UnixTime, UpstreamKey,
+    UpstreamKeyId, VerificationKey, VerificationKeyId,
     testing::{ClaimsBuilder, TestClock, TestIssuer},
 };
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneService};
@@ -62,6 +62,7 @@ pub struct Plan {
     pub limits: RateLimitLayer<BoxRateLimitStore>,
     pub upstream_keys: KeyMapLayer<BoxKeyStore<UpstreamKeyId, UpstreamKey>>,
     pub upstream: Upstream,
+    pub reject: Arc<dyn Reject>,
 }
 
 pub struct House {
@@ -100,6 +101,7 @@ impl House {
             limits: calls_per_hour(1000),
             upstream_keys: KeyMapLayer::new(BoxKeyStore::new(key_map)),
             upstream: answering(|_| Response::new(Full::from("upstream").boxed())),
+            reject: Arc::new(JsonReject),
         };
         change(&mut plan);
 
@@ -132,7 +134,8 @@ impl House {
         .with_rate_limit(plan.limits)
         .with_upstream_keys_layer(plan.upstream_keys)
         .with_audit(Arc::clone(&audit))
-        .with_clock(clock.clone());
+        .with_clock(clock.clone())
+        .with_reject(plan.reject);
         Self {
             service: BoxCloneService::new(stack.layer(upstream)),
             clock,
@@ -186,19 +189,12 @@ impl House {
                 .map(Into::into),
         );
         let answer = self.send(what, request).await;
-        let text = String::from_utf8(answer.body.to_vec()).unwrap();
-        assert_eq!(
-            (answer.status, &*text),
-            (no.status, &*no.body),
-            "{what}: status and body"
-        );
-        assert_eq!(fields(&answer.headers), no.headers(), "{what}: headers");
-        let said = format!("{:?} {text}", fields(&answer.headers));
+        no.assert(what, &answer);
+        let said = format!("{:?} {:?}", fields(&answer.headers), answer.body);
         for canary in canaries {
             assert!(!said.contains(&canary), "{what}: {canary} in {said}");
         }
         assert_eq!(self.seen().len(), before, "{what}: seen by the service");
-        assert_eq!(told(&answer.event), no.told(), "{what}: audit event");
     }
 
     /// The request passes, and that is what the service saw of it and what the event tells.
@@ -416,6 +412,18 @@ impl No {
     pub const fn error(mut self) -> Self {
         self.decision = "error";
         self
+    }
+
+    /// That is the answer, and that is what the event tells.
+    pub fn assert(&self, what: &str, answer: &Answer) {
+        let text = String::from_utf8_lossy(&answer.body);
+        assert_eq!(
+            (answer.status, &*text),
+            (self.status, &*self.body),
+            "{what}: status and body"
+        );
+        assert_eq!(fields(&answer.headers), self.headers(), "{what}: headers");
+        assert_eq!(told(&answer.event), self.told(), "{what}: audit event");
     }
 
     fn headers(&self) -> Vec<(String, String)> {

@@ -2,6 +2,7 @@
 //! table of requests with the exact answer, the exact audit event, and what the service behind saw.
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     missing_docs,
     missing_debug_implementations,
@@ -15,3 +16,4 @@
 mod house;
 mod rule_01_tokens;
 mod rule_02_outages;
+mod rule_03_answers;
