@@ -89,6 +89,35 @@ async fn rule_03_a_missing_scope_is_challenged_with_all_that_is_needed_then_what
 }
 
 #[tokio::test]
+async fn rule_03_offline_access_is_never_asked_for() {
+    let policy = r#"{"base": ["offline_access", "read:data"], "tools": {"*": ["write:data"]}}"#;
+    let house = House::with(|plan| {
+        plan.policy = Arc::new(ScopePolicy::from_json(policy).unwrap());
+    });
+    let first = no(401, "no_token")
+        .challenge(&format!(r#"Bearer scope="read:data", {METADATA}"#))
+        .oauth("invalid_token", "Authentication is required");
+    house.refuses("first", call("", "get_note"), &first).await;
+    let token = ISSUER.token(&alice("offline_access read:data"));
+    let missing = no(403, "insufficient_scope")
+        .challenge(&format!(
+            r#"Bearer error="insufficient_scope", scope="read:data write:data", {METADATA}"#
+        ))
+        .rpc(
+            "7",
+            -31403,
+            "The access token lacks a scope",
+            r#"{"required":["offline_access","read:data","write:data"]}"#,
+        )
+        .by("alice")
+        .of("tools/call", "put_note")
+        .needs("offline_access read:data write:data");
+    house
+        .refuses("missing", call(&token, "put_note"), &missing)
+        .await;
+}
+
+#[tokio::test]
 async fn rule_03_a_body_of_ones_own_changes_nothing_else() {
     let house = House::with(|plan| {
         plan.reject = Arc::new(reject_fn(|rejection: &Rejection| {
@@ -117,6 +146,106 @@ async fn rule_03_a_body_of_ones_own_changes_nothing_else() {
         .map(|(name, value)| (name.to_owned(), value))
         .into();
     assert_eq!(fields(&answer.headers), expected);
+}
+
+#[tokio::test]
+async fn rule_03_the_metadata_is_public_and_says_what_was_configured() {
+    let house = House::new();
+    let document = format!(
+        r#"{{"authorization_servers":["{}"],"bearer_methods_supported":["header"],"resource":"https://mcp.example.com/mcp","scopes_supported":["read:data"]}}"#,
+        ISSUER.url()
+    );
+    let length = document.len().to_string();
+    let open = ("access-control-allow-origin", "*");
+    let get = vec![
+        open,
+        ("cache-control", "public, max-age=300"),
+        ("content-type", "application/json"),
+    ];
+    let mut head = get.clone();
+    head.insert(2, ("content-length", &length));
+    let options = vec![
+        ("access-control-allow-headers", "authorization"),
+        ("access-control-allow-methods", "GET, HEAD, OPTIONS"),
+        open,
+        ("allow", "GET, HEAD, OPTIONS"),
+        ("vary", "Access-Control-Request-Headers"),
+    ];
+    for path in [
+        "/.well-known/oauth-protected-resource/mcp",
+        "/.well-known/oauth-protected-resource",
+    ] {
+        for (method, status, headers, body) in [
+            ("GET", 200, &get, &*document),
+            ("HEAD", 200, &head, ""),
+            ("OPTIONS", 204, &options, ""),
+        ] {
+            let mut request = request(method, "", "").to(path);
+            if method == "OPTIONS" {
+                request = request.and("access-control-request-headers", "authorization");
+            }
+            let answer = house.send(method, request).await;
+            assert_eq!(
+                (answer.status, &answer.body[..]),
+                (status, body.as_bytes()),
+                "{method}"
+            );
+            let named = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            let headers: Vec<_> = headers.iter().map(named).collect();
+            assert_eq!(fields(&answer.headers), headers, "{method}");
+            let event = told(&answer.event);
+            let expected = Told {
+                decision: "allow".into(),
+                reason: "ok".into(),
+                status: Some(status),
+                user: None,
+                action: "metadata".into(),
+                tool: None,
+                required: String::new(),
+                cancelled: false,
+            };
+            assert_eq!(event, expected, "{method}");
+        }
+        for method in ["POST", "PUT", "DELETE"] {
+            let answer = house
+                .send(method, request(method, "", "canary").to(path))
+                .await;
+            let expected = [
+                ("access-control-allow-origin", "*"),
+                ("allow", "GET, HEAD, OPTIONS"),
+                ("cache-control", "no-store"),
+                ("content-type", "application/json"),
+            ];
+            let expected: Vec<_> = expected.map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+            assert_eq!(answer.status, 405, "{method}");
+            assert_eq!(fields(&answer.headers), expected, "{method}");
+            assert_eq!(
+                answer.body,
+                r#"{"error":"method_not_allowed","error_description":"The metadata can only be read"}"#
+            );
+            let event = told(&answer.event);
+            assert_eq!(
+                (&*event.reason, &*event.decision),
+                ("method_not_allowed", "deny")
+            );
+            assert_eq!(event.action, "metadata");
+        }
+    }
+    assert!(house.seen().is_empty());
+    // Anything else down there is guarded like the rest.
+    let expected = no(401, "no_token")
+        .challenge(&format!(r#"Bearer scope="read:data", {METADATA}"#))
+        .oauth("invalid_token", "Authentication is required")
+        .of("GET", "");
+    for path in [
+        "/.well-known/oauth-protected-resource/other",
+        "/.well-known/oauth-protected-resource/mcp/",
+        "/.well-known/openid-configuration",
+    ] {
+        house
+            .refuses(path, request("GET", "", "").to(path), &expected)
+            .await;
+    }
 }
 
 #[tokio::test]
@@ -186,4 +315,57 @@ async fn rule_03_a_401_behind_is_502_unless_it_is_asked_for() {
     let answer = house.send("asked for", call(&reader(), "get_note")).await;
     assert_eq!((answer.status, &answer.body[..]), (401, &b"upstream"[..]));
     assert_eq!(answer.headers["www-authenticate"], "Bearer canary");
+}
+
+#[tokio::test]
+async fn rule_03_an_upstream_that_breaks_or_is_silent() {
+    // As a gateway answers that stands behind the stack.
+    let read = |seen: &crate::house::Seen| McpRequest::from_json(&seen.body).unwrap();
+    let house = House::with(|plan| {
+        plan.upstream =
+            answering(move |seen| Rejection::upstream_error(Some(&read(&seen))).into_response());
+    });
+    let broken = no(502, "upstream_error")
+        .rpc("7", -31502, "The upstream failed", "")
+        .error()
+        .by("alice")
+        .of("tools/call", "get_note")
+        .needs("read:data");
+    let answer = house.send("broken", call(&reader(), "get_note")).await;
+    broken.assert("broken", &answer);
+
+    let house = House::with(|plan| {
+        plan.upstream =
+            answering(move |seen| Rejection::upstream_timeout(Some(&read(&seen))).into_response());
+    });
+    let silent = no(504, "timeout")
+        .rpc("7", -31502, "The upstream did not answer in time", "")
+        .error()
+        .by("alice")
+        .of("tools/call", "get_note")
+        .needs("read:data");
+    let answer = house.send("silent", call(&reader(), "get_note")).await;
+    silent.assert("silent", &answer);
+
+    // A service that fails is passed on as it is, and recorded.
+    let house = House::with(|plan| {
+        plan.upstream = Arc::new(|_| std::future::ready(Err("canary")).boxed());
+    });
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    let error = house.service.clone().oneshot(post(&reader(), ping)).await;
+    assert_eq!(error.unwrap_err(), "canary");
+    let [event] = &house.audit.events()[..] else {
+        panic!("one event")
+    };
+    let expected = Told {
+        decision: "error".into(),
+        reason: "upstream_error".into(),
+        status: None,
+        user: Some("alice".into()),
+        action: "ping".into(),
+        tool: None,
+        required: "read:data".into(),
+        cancelled: false,
+    };
+    assert_eq!(told(event), expected);
 }
