@@ -8,7 +8,10 @@ use std::{
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{HeaderMap, HeaderName, Request, Response};
-use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use http_body_util::{
+    BodyExt, Full,
+    combinators::{BoxBody, UnsyncBoxBody},
+};
 use mcp_auth::{
     AuditEvent, AuthBody, AuthStack, BoxKeyStore, BoxRateLimitStore, BoxRevocationStore,
     JsonReject, JwtValidator, KeyMap, KeyMapLayer, McpBody, MemoryRateLimitStore,
@@ -37,7 +40,7 @@ const KEYS: &str = r#"{
     "carol": {"key": "internal-key-carol", "scopes": ["read:data"]}
 }"#;
 
-pub type Body = BoxBody<Bytes, std::io::Error>;
+pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 pub type UpstreamBody = BoxBody<Bytes, std::convert::Infallible>;
 pub type Upstream = Arc<dyn Fn(Seen) -> BoxFuture<'static, UpstreamAnswer> + Send + Sync>;
 pub type UpstreamAnswer = Result<Response<UpstreamBody>, &'static str>;
@@ -276,7 +279,7 @@ pub fn request(method: &str, token: &str, body: impl Into<Bytes>) -> Request<Bod
         request = request.header("authorization", format!("Bearer {token}"));
     }
     let body = Full::new(body.into()).map_err(|never| match never {});
-    request.body(body.boxed()).unwrap()
+    request.body(body.boxed_unsync()).unwrap()
 }
 
 pub fn post(token: &str, body: impl Into<Bytes>) -> Request<Body> {

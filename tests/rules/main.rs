@@ -17,3 +17,4 @@ mod house;
 mod rule_01_tokens;
 mod rule_02_outages;
 mod rule_03_answers;
+mod rule_04_messages;
