@@ -475,6 +475,130 @@ async fn rule_04_what_every_parser_does_not_read_alike_is_refused() {
 }
 
 #[tokio::test]
+async fn rule_04_mirrored_headers_agree_with_the_body_and_stand_once() {
+    const VERSION: &str = "mcp-protocol-version";
+    const METHOD: &str = "mcp-method";
+    const NAME: &str = "mcp-name";
+    let house = House::new();
+    let old = call_body("7", "get_note");
+    let new = old.replace(
+        r#""params":{"#,
+        r#""params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"},"#,
+    );
+    let with = |body: &str, headers: &[(&'static str, &str)]| {
+        headers.iter().fold(
+            post(&reader(), body.to_owned()),
+            |request, (name, value)| request.and(name, value),
+        )
+    };
+    let complete = [(VERSION, NEW), (METHOD, "tools/call"), (NAME, "get_note")];
+    let differs = |header: &str| format!("The header {header} does not match the body");
+    let missing = |header: &str| format!("The header {header} is missing");
+    let malformed = |header: &str| format!("The header {header} is malformed");
+    let repeated = "A header that may stand once was repeated".to_owned();
+    let alias = "A header was sent under an alias".to_owned();
+    for (body, headers, message) in [
+        // Differ, whatever the revision.
+        (&old, &[(METHOD, "tools/list")][..], differs("Mcp-Method")),
+        (&old, &[(METHOD, "TOOLS/CALL")], differs("Mcp-Method")),
+        (&old, &[(NAME, "canary")], differs("Mcp-Name")),
+        (&old, &[(NAME, "=?base64?Y2FuYXJ5?=")], differs("Mcp-Name")),
+        (
+            &new,
+            &[(VERSION, "2025-11-25"), complete[1], complete[2]],
+            differs("MCP-Protocol-Version"),
+        ),
+        (
+            &new,
+            &[complete[0], (METHOD, "canary"), complete[2]],
+            differs("Mcp-Method"),
+        ),
+        (
+            &new,
+            &[complete[0], complete[1], (NAME, "put_note")],
+            differs("Mcp-Name"),
+        ),
+        // Missing, where the revision demands them.
+        (&new, &complete[1..], missing("MCP-Protocol-Version")),
+        (&new, &[complete[0], complete[2]], missing("Mcp-Method")),
+        (&new, &complete[..2], missing("Mcp-Name")),
+        (&old, &complete[..1], missing("Mcp-Method")),
+        // An unknown one is held to the newest rules.
+        (&old, &[(VERSION, "2099-01-01")], missing("Mcp-Method")),
+        // Malformed.
+        (
+            &new,
+            &[complete[0], complete[1], (NAME, "=?base64?canary!?=")],
+            malformed("Mcp-Name"),
+        ),
+        (&old, &[(VERSION, "")], malformed("MCP-Protocol-Version")),
+        (&old, &[(METHOD, " ")], malformed("Mcp-Method")),
+        // Repeated, the same or not.
+        (
+            &old,
+            &[(METHOD, "tools/call"), (METHOD, "tools/call")],
+            repeated.clone(),
+        ),
+        (
+            &new,
+            &[complete[0], complete[1], complete[2], complete[2]],
+            repeated.clone(),
+        ),
+        (
+            &old,
+            &[(VERSION, "2025-06-18"), (VERSION, NEW)],
+            repeated.clone(),
+        ),
+        (
+            &old,
+            &[("mcp-session-id", "canary"), ("mcp-session-id", "b")],
+            repeated.clone(),
+        ),
+        (
+            &old,
+            &[("mcp-param-region", "canary"), ("mcp-param-region", "b")],
+            repeated.clone(),
+        ),
+        (&old, &[("mcp_name", "canary")], alias.clone()),
+        (&old, &[("mcp-session_id", "canary")], alias.clone()),
+    ] {
+        let expected = unread(-32020, "7", &message);
+        house
+            .refuses(&format!("{headers:?}"), with(body, headers), &expected)
+            .await;
+    }
+    // Of a body that nobody reads alike, no id is known.
+    let request = with("{", &[("mcp_name", "canary")]);
+    house
+        .refuses("no body", request, &unread(-32020, "", &alias))
+        .await;
+
+    for (body, headers) in [
+        (&old, &[][..]),
+        (&old, &[(METHOD, "tools/call"), (NAME, "get_note")]),
+        (&old, &[(VERSION, "2025-03-26")]),
+        (&old, &[(VERSION, "2025-06-18")]),
+        (&old, &[(VERSION, "2025-11-25"), ("mcp-session-id", "s")]),
+        (&new, &complete),
+        (
+            &new,
+            &[complete[0], complete[1], (NAME, "=?base64?Z2V0X25vdGU=?=")],
+        ),
+        // Members that `_meta` lacks are the server's to refuse.
+        (&old, &complete),
+        (&old, &[(VERSION, "2099-01-01"), complete[1], complete[2]]),
+    ] {
+        let (seen, _) = house
+            .passes(&format!("{headers:?}"), with(body, headers))
+            .await;
+        assert_eq!(seen.body, body.as_bytes());
+        for (name, value) in headers {
+            assert_eq!(seen.headers[*name], **value);
+        }
+    }
+}
+
+#[tokio::test]
 async fn rule_04_batches_are_judged_message_by_message_and_fail_as_a_whole() {
     let house = House::new();
     let batch = |parts: &[&str]| format!("[{}]", parts.join(","));
@@ -548,6 +672,65 @@ async fn rule_04_batches_are_judged_message_by_message_and_fail_as_a_whole() {
         let request = post(&reader(), batch(&[get])).and("mcp-protocol-version", version);
         let expected = unread(-32600, "", "Only 2025-03-26 has batches");
         house.refuses(version, request, &expected).await;
+    }
+}
+
+#[tokio::test]
+async fn rule_04_get_head_and_delete_pass_without_a_body() {
+    let house = House::new();
+    for (method, action) in [("GET", "GET"), ("HEAD", "GET"), ("DELETE", "DELETE")] {
+        let request = request(method, &reader(), "canary")
+            .and("content-type", "text/plain")
+            .and("content-length", "6")
+            .and("transfer-encoding", "chunked")
+            .and("accept", "text/event-stream")
+            .and("last-event-id", "9")
+            .and("mcp-session-id", "session-1");
+        let (seen, event) = house.passes(method, request).await;
+        assert_eq!((&*seen.method, &seen.body[..]), (method, &b""[..]));
+        let expected = [
+            ("accept", "text/event-stream"),
+            ("host", "host-canary.example"),
+            ("last-event-id", "9"),
+            ("mcp-session-id", "session-1"),
+            ("x-api-key", "internal-key-ro"),
+            ("x-forwarded-host", "forwarded-canary.example"),
+        ];
+        let expected: Vec<_> = expected.map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+        assert_eq!(fields(&seen.headers), expected, "{method}");
+        assert_eq!((event.action(), event.tool()), (action, None));
+        // The first digits of its SHA-256.
+        assert_eq!(event.session(), Some("84097828"));
+    }
+    let expected = |action: &str| {
+        no(403, "insufficient_scope")
+            .challenge(&format!(
+                r#"Bearer error="insufficient_scope", scope="read:data", {}"#,
+                crate::house::METADATA
+            ))
+            .oauth("insufficient_scope", "The access token lacks a scope")
+            .by("alice")
+            .of(action, "")
+            .needs("read:data")
+    };
+    let token = ISSUER.token(&alice("other"));
+    for (method, action) in [("GET", "GET"), ("HEAD", "GET"), ("DELETE", "DELETE")] {
+        house
+            .refuses(method, request(method, &token, ""), &expected(action))
+            .await;
+    }
+    for header in ["mcp-session-id", "last-event-id"] {
+        let twice = request("GET", &reader(), "")
+            .and(header, "a")
+            .and(header, "b");
+        let expected = no(400, "header_mismatch")
+            .oauth(
+                "invalid_request",
+                "A header that may stand once was repeated",
+            )
+            .by("alice")
+            .of("GET", "");
+        house.refuses(header, twice, &expected).await;
     }
 }
 
