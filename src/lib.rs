@@ -4,13 +4,13 @@
 //! [`AuthStack`] is all of it in the one right order:
 //!
 //! ```
-//! use mcp_auth::{AuthStack, JwtValidator, ResourceMetadata, ScopePolicy, StaticJwks};
+//! # #[cfg(feature = "fetch")] {
+//! use mcp_auth::{AuthStack, Jwks, JwtValidator, ResourceMetadata, ScopePolicy};
 //!
-//! # let jwks = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 //! let (issuer, resource) = ("https://idp.example.com", "https://mcp.example.com/mcp");
 //! let auth = AuthStack::new(
 //!     JwtValidator::new(issuer, resource)?,
-//!     StaticJwks::from_json(issuer, jwks)?,
+//!     Jwks::discover(issuer)?,
 //!     ResourceMetadata::new(resource, [issuer])?,
 //!     ScopePolicy::from_json(
 //!         r#"{"base": ["read:data"], "tools": {"get_*": [], "put_*": ["write:data"]}}"#,
@@ -18,6 +18,7 @@
 //! );
 //! // `Router::new().route_service("/mcp", service).layer(auth)`
 //! # let _ = auth;
+//! # }
 //! # Ok::<(), mcp_auth::ConfigError>(())
 //! ```
 //!
@@ -40,13 +41,14 @@
 //! |---|---|---|
 //! | `aws-lc-rs` | yes | signature checks by AWS-LC |
 //! | `rust-crypto` | no | signature checks in pure Rust, where `aws-lc-rs` is off |
+//! | `fetch` | yes | [`Jwks`]: keys from an issuer, over HTTP |
 //! | `axum` | no | [`RejectBody`] for axum's body |
 //! | `test-util` | no | an issuer, a claims builder, a clock and `RecordingSink`, for tests |
 
 // Without a crypto backend there is no token check and no stack; what only they call lies idle.
 #![cfg_attr(
     not(any(feature = "aws-lc-rs", feature = "rust-crypto")),
-    allow(dead_code, unused_imports, rustdoc::broken_intra_doc_links)
+    allow(dead_code, unused_imports)
 )]
 
 mod audit;

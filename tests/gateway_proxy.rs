@@ -27,8 +27,8 @@ use mcp_auth::{
     testing::{ClaimsBuilder, TestIssuer},
 };
 use rmcp::{
-    ServiceExt,
-    model::CallToolRequestParams,
+    model::{CallToolRequestParams, ProtocolVersion},
+    service::{ClientLifecycleMode, ClientServiceExt},
     transport::{
         StreamableHttpClientTransport, streamable_http_client::StreamableHttpClientTransportConfig,
         streamable_http_server::StreamableHttpService,
@@ -193,13 +193,23 @@ fn never_saw(upstream: &Upstream, token: &str) {
 async fn the_official_client_lists_and_calls_tools() {
     let upstream = notes().await;
     let setup = Setup::new(&upstream).await;
-    for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
+    let stateless = ClientLifecycleMode::Discover {
+        preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+    };
+    for (algorithm, lifecycle) in [
+        (Algorithm::RS256, ClientLifecycleMode::Initialize),
+        (Algorithm::ES256, ClientLifecycleMode::Initialize),
+        (Algorithm::EdDSA, ClientLifecycleMode::Initialize),
+        (Algorithm::EdDSA, stateless),
+    ] {
         let claims = setup.alice("write:data");
         let token = setup.issuer.token_signed_with(algorithm, &claims);
         let config = StreamableHttpClientTransportConfig::with_uri(setup.gateway.url("/mcp"))
             .auth_header(&*token);
         let transport = StreamableHttpClientTransport::from_config(config);
-        let client = soon("a session", ().serve(transport)).await.unwrap();
+        let client = soon("a session", ().serve_with_lifecycle(transport, lifecycle))
+            .await
+            .unwrap();
 
         let tools = soon("tools", client.list_all_tools()).await.unwrap();
         let mut names: Vec<_> = tools.iter().map(|tool| &*tool.name).collect();
@@ -239,6 +249,7 @@ async fn the_official_client_lists_and_calls_tools() {
         .await;
     assert_eq!(line["key_name"], "rw");
     setup.audited("DELETE", None, "allow", "ok").await;
+    setup.audited("server/discover", None, "allow", "ok").await;
     let keys: Vec<_> = upstream
         .seen()
         .iter()
@@ -517,38 +528,65 @@ async fn an_upstream_that_is_gone_is_502_with_the_id() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_signal_ends_it_in_good_order() {
-    for signal in ["TERM", "INT"] {
-        let (upstream, mut opened) = streaming().await;
-        let mut setup = Setup::new(&upstream).await;
-        let token = setup.token("read:data");
-        for _ in 0..20 {
-            assert_eq!(setup.call(&token, "put_note").await.status(), 403);
+    let (streams, mut opened) = mpsc::unbounded_channel();
+    let upstream = Upstream::start(move |asked| {
+        // It never answers one of the calls.
+        let is_stuck = asked.body == call("list_notes").to_string();
+        let streams = streams.clone();
+        async move {
+            if is_stuck {
+                std::future::pending::<()>().await;
+            }
+            let (sender, response) = event_stream();
+            streams.send(sender).unwrap();
+            response
         }
-        let mut response = setup.call(&token, "get_note").await;
-        let events = soon("a stream", opened.recv()).await.unwrap();
-        events.send("data: 1\n\n".to_owned()).await.unwrap();
-        response.chunk().await.unwrap().unwrap();
-
-        let told = Instant::now();
-        setup.gateway.signal(signal).await;
-        // The stream answers a call: it may go on for a while, and ends as a stream does.
-        assert_eq!(
-            soon("the stream's end", response.chunk()).await.unwrap(),
-            None
-        );
-        let status = setup.gateway.ended().await;
-        assert!(
-            told.elapsed() < Duration::from_secs(10),
-            "{:?}",
-            told.elapsed()
-        );
-        assert_eq!(status.code(), Some(0));
-        let lines: Vec<_> = json_lines(&setup.audit).iter().map(of).collect();
-        assert_eq!(lines.len(), 21);
-        assert_eq!(
-            lines[20],
-            json!(["tools/call", "get_note", "allow", "ok"]),
-            "{signal}"
-        );
+    })
+    .await;
+    let mut setup = Setup::new(&upstream).await;
+    let token = setup.token("read:data");
+    for _ in 0..20 {
+        assert_eq!(setup.call(&token, "put_note").await.status(), 403);
     }
+    let mut response = setup.call(&token, "get_note").await;
+    let events = soon("a stream", opened.recv()).await.unwrap();
+    events.send("data: 1\n\n".to_owned()).await.unwrap();
+    response.chunk().await.unwrap().unwrap();
+    let stuck = tokio::spawn(setup.post(&token, &call("list_notes")).send());
+    eventually("both calls", || (upstream.seen().len() == 2).then_some(())).await;
+
+    let told = Instant::now();
+    setup.gateway.signal("TERM").await;
+    // The stream answers a call: it may go on for a while, and ends as a stream does.
+    let end = soon("the stream's end", response.chunk()).await;
+    assert_eq!(end.unwrap(), None);
+    let status = setup.gateway.ended().await;
+    let took = told.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(status.code(), Some(0));
+    stuck.await.unwrap().unwrap_err();
+
+    // The call that was cut off ended last: its event was made just before the process ended.
+    let lines = json_lines(&setup.audit);
+    assert_eq!(lines.len(), 22);
+    assert_eq!(
+        of(&lines[20]),
+        json!(["tools/call", "get_note", "allow", "ok"])
+    );
+    assert_eq!(lines[21]["tool"], "list_notes");
+    assert_eq!(lines[21]["cancelled"], true);
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_it_at_once_where_nothing_is_in_flight() {
+    let upstream = Upstream::start(|_| async { json_answer("{}") }).await;
+    let mut setup = Setup::new(&upstream).await;
+    let token = setup.token("read:data");
+    assert_eq!(setup.call(&token, "get_note").await.status(), 200);
+    let told = Instant::now();
+    setup.gateway.signal("INT").await;
+    assert_eq!(setup.gateway.ended().await.code(), Some(0));
+    let took = told.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    assert_eq!(json_lines(&setup.audit).len(), 1);
 }

@@ -3,12 +3,20 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{
+    convert::Infallible,
     future::Future,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use mcp_auth::{Algorithm, Clock, Jwks, JwtValidator, KeyStore, SystemClock, testing::TestIssuer};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use mcp_auth::{
+    Algorithm, AuthStack, Decision, Jwks, JwtValidator, McpBody, ResourceMetadata, policy_fn,
+    testing::TestIssuer,
+};
+use tower::{Layer, ServiceExt, service_fn};
 
 const PER_SECOND: u32 = 200;
 const SECONDS: u32 = 30;
@@ -73,20 +81,23 @@ where
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_valid_token_is_refused_and_all_is_well_within_seconds() {
     let issuer = Arc::new(TestIssuer::start().unwrap());
-    let keys = Jwks::discover(issuer.url()).unwrap();
-    let validator = JwtValidator::new(issuer.url(), AUDIENCE).unwrap();
+    let stack = AuthStack::new(
+        JwtValidator::new(issuer.url(), AUDIENCE).unwrap(),
+        Jwks::discover(issuer.url()).unwrap(),
+        ResourceMetadata::new(AUDIENCE, [issuer.url()]).unwrap(),
+        policy_fn(|_| Decision::allow()),
+    );
+    let service = stack.layer(service_fn(async |_: Request<McpBody>| {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    }));
     let validate = move |token: String| {
-        let (keys, validator) = (keys.clone(), validator.clone());
-        async move {
-            let Ok(unverified) = validator.inspect(token, SystemClock.now()) else {
-                return 401;
-            };
-            match keys.key(unverified.key_id()).await {
-                Ok(Some(key)) if unverified.verify(&key).is_ok() => 200,
-                Ok(_) => 401,
-                Err(_) => 503,
-            }
-        }
+        let request = Request::post("/mcp")
+            .header("content-type", "application/json")
+            .header("authorization", format!("Bearer {token}"))
+            .body(Full::from(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#))
+            .unwrap();
+        let answer = service.clone().oneshot(request);
+        async move { answer.await.unwrap().status().as_u16() }
     };
     let (samples, rotated) = rotate_under_load(Arc::clone(&issuer), validate).await;
 

@@ -38,26 +38,36 @@ pub(crate) type ProxyBody = UnsyncBoxBody<Bytes, BoxError>;
 /// request to the upstream.
 #[derive(Clone, Debug)]
 pub(crate) struct Proxy {
-    client: Client<HttpsConnector<HttpConnector>, ProxyBody>,
+    client: Transport,
     upstream: Upstream,
+}
+
+/// Certificates are read only where they are needed: a machine may have none.
+#[derive(Clone, Debug)]
+enum Transport {
+    Plain(Client<HttpConnector, ProxyBody>),
+    Tls(Client<HttpsConnector<HttpConnector>, ProxyBody>),
 }
 
 impl Proxy {
     /// A proxy to `upstream`. An `https` one is checked against the certificates of the system.
     pub(crate) fn new(upstream: Upstream) -> std::io::Result<Self> {
         let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
         connector.set_connect_timeout(Some(CONNECT));
         connector.set_nodelay(true);
-        let connector = HttpsConnectorBuilder::new()
-            .with_native_roots()?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .build(connector);
+        let mut client = Client::builder(TokioExecutor::new());
+        client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
+        let client = if upstream.is_https() {
+            connector.enforce_http(false);
+            let connector = HttpsConnectorBuilder::new()
+                .with_native_roots()?
+                .https_only()
+                .enable_http1()
+                .wrap_connector(connector);
+            Transport::Tls(client.build(connector))
+        } else {
+            Transport::Plain(client.build(connector))
+        };
         Ok(Self { client, upstream })
     }
 }
@@ -92,7 +102,10 @@ where
         prepare_for_upstream(&mut head.headers);
         *outgoing.headers_mut() = head.headers;
 
-        let answer = self.client.request(outgoing);
+        let answer = match &self.client {
+            Transport::Plain(client) => client.request(outgoing),
+            Transport::Tls(client) => client.request(outgoing),
+        };
         Box::pin(async move {
             let failure = match tokio::time::timeout(HEAD, answer).await {
                 // Nobody asked to switch: an upstream that does is broken.

@@ -48,6 +48,11 @@ impl Upstream {
         })
     }
 
+    /// Whether it is asked over TLS.
+    pub(crate) fn is_https(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+
     /// The URL to ask for what `requested` asks for; `None` where its path would leave the prefix,
     /// or is no path at all (`*`).
     pub(crate) fn locate(&self, requested: &Uri) -> Option<Uri> {

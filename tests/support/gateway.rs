@@ -26,28 +26,30 @@ pub fn binary() -> PathBuf {
         .unwrap()
         .join("examples/gateway")
         .with_extension(std::env::consts::EXE_EXTENSION);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let written = newest(&root.join("src")).max(newest(&root.join("examples/gateway")));
-    let built = fs::metadata(&path).and_then(|file| file.modified());
+    let built = written(&path);
     assert!(
-        built.is_ok_and(|built| built >= written),
+        built.is_some() && sources(&path).iter().all(|source| written(source) <= built),
         "{} is not up to date: run `cargo build --example gateway` first",
         path.display()
     );
     path
 }
 
-/// When a file in a directory was last written.
-fn newest(directory: &Path) -> SystemTime {
-    let files = fs::read_dir(directory).unwrap().map(|entry| {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            newest(&path)
-        } else {
-            fs::metadata(path).unwrap().modified().unwrap()
-        }
-    });
-    files.max().unwrap_or(SystemTime::UNIX_EPOCH)
+/// What the binary was built from: cargo says so beside it, in the words of a makefile.
+fn sources(binary: &Path) -> Vec<PathBuf> {
+    let rule = fs::read_to_string(binary.with_extension("d")).unwrap();
+    let (_, sources) = rule.split_once(": ").unwrap();
+    // A space inside a name has a backslash before it.
+    let sources = sources.trim().replace("\\ ", "\0");
+    sources
+        .split(' ')
+        .map(|source| source.replace('\0', " ").into())
+        .collect()
+}
+
+/// When a file was last written; `None` where it is not there.
+fn written(file: &Path) -> Option<SystemTime> {
+    fs::metadata(file).and_then(|file| file.modified()).ok()
 }
 
 /// A command that starts the gateway, with nothing in the environment that it would read.

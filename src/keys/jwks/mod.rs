@@ -2,6 +2,7 @@
 
 mod fetch;
 mod freshness;
+mod keeper;
 mod location;
 mod source;
 mod state;

@@ -15,6 +15,7 @@ use tokio::{runtime::Handle, sync::watch, time::timeout};
 
 use super::{
     fetch::{Fetch, FetchError},
+    keeper,
     state::{Cause, Change, Sought, State, Verdict},
 };
 use crate::{
@@ -64,7 +65,7 @@ struct Progress {
 
 /// A fetch under way. It turns `true` when what it brought is in place; it closes without having
 /// done so when the fetch was broken off, with its runtime for instance.
-type Flight = watch::Receiver<bool>;
+pub(super) type Flight = watch::Receiver<bool>;
 
 enum Judged {
     Answer(Answer),
@@ -299,8 +300,45 @@ impl Source {
             return;
         };
         if !self.is_kept_fresh.swap(true, Ordering::AcqRel) {
-            let keeper = Keeper(Arc::downgrade(self));
-            runtime.spawn(keeper.run(self.ends.subscribe()));
+            runtime.spawn(keeper::run(
+                Kept(Arc::downgrade(self)),
+                self.ends.subscribe(),
+            ));
+        }
+    }
+
+    /// How long nobody fetches unless a request asks.
+    pub(super) fn wait(&self) -> Duration {
+        // A clock that was set back does not put off the next fetch for longer than a set lives.
+        let wait = self.progress().state.wait(self.clock.now());
+        wait.min(Duration::from_secs(60 * 60))
+    }
+
+    /// The fetch under way, or a new one that nobody asked for. `None` outside of a runtime.
+    pub(super) fn fetch_unattended(self: &Arc<Self>) -> Option<Flight> {
+        self.join_or_start(&mut self.progress(), Cause::Unattended)
+    }
+
+    /// A fetch that ended without an outcome counts as failed, so that the wait grows.
+    pub(super) fn broken_off(&self) {
+        let error = FetchError::new("the fetch was broken off");
+        self.land(Err(error), Cause::Unattended, self.clock.now());
+    }
+}
+
+/// A source, as long as somebody else holds it. While this lives, no other task keeps it fresh.
+pub(super) struct Kept(Weak<Source>);
+
+impl Kept {
+    pub(super) fn source(&self) -> Option<Arc<Source>> {
+        self.0.upgrade()
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(source) = self.source() {
+            source.is_kept_fresh.store(false, Ordering::Release);
         }
     }
 }
@@ -310,58 +348,6 @@ impl Progress {
         self.flight
             .as_ref()
             .filter(|flight| flight.has_changed().is_ok())
-    }
-}
-
-/// The task that keeps a source fresh. It ends with the source; where its runtime ends before, the
-/// next use starts another.
-struct Keeper(Weak<Source>);
-
-impl Keeper {
-    async fn run(self, mut ends: watch::Receiver<()>) {
-        loop {
-            let Some(wait) = self.0.upgrade().map(|source| source.wait()) else {
-                return;
-            };
-            match timeout(wait, ends.changed()).await {
-                // Somebody else's fetch ended: there is another time to wait for.
-                Ok(Ok(())) => continue,
-                Ok(Err(_)) => return,
-                Err(_) => {}
-            }
-            let flight = self
-                .0
-                .upgrade()
-                .and_then(|source| source.join_or_start(&mut source.progress(), Cause::Unattended));
-            let Some(mut flight) = flight else {
-                return;
-            };
-            if flight.wait_for(|has_landed| *has_landed).await.is_err() {
-                // Broken off without an outcome: it counts as failed, so that the wait grows.
-                if let Some(source) = self.0.upgrade() {
-                    let error = FetchError::new("the fetch was broken off");
-                    source.land(Err(error), Cause::Unattended, source.clock.now());
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        if let Some(source) = self.0.upgrade() {
-            source.is_kept_fresh.store(false, Ordering::Release);
-        }
-    }
-}
-
-impl Source {
-    fn wait(&self) -> Duration {
-        // A clock that was set back does not put off the next fetch for longer than a set lives.
-        self.progress()
-            .state
-            .wait(self.clock.now())
-            .min(Duration::from_secs(60 * 60))
     }
 }
 

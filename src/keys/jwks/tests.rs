@@ -520,50 +520,29 @@ fn debug_shows_the_issuers_alone() {
     );
 }
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+/// Breaks off without an outcome.
+#[derive(Debug, Default)]
+struct Broken(AtomicUsize);
 
-impl std::io::Write for Lines {
-    fn write(&mut self, piece: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(piece)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+impl Fetch for Broken {
+    fn fetch(&self) -> Fetching<'_> {
+        let times = self.0.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move {
+            if times > 100 {
+                std::future::pending::<()>().await;
+            }
+            panic!("as the test wants it")
+        })
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_change_is_one_line_and_no_line_names_a_kid() {
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(move || writer.clone())
-        .with_ansi(false)
-        .without_time()
-        .with_target(false)
-        .finish();
-    let _inside = tracing::subscriber::set_default(subscriber);
-    let script = Arc::new(Script::failing());
-    let store = store(&script);
-    for n in 0..100 {
-        match n {
-            20 => script.serve(&["a"]),
-            40 => script.fail(),
-            60 => script.serve(&["a"]),
-            80 => script.serve_body(&set_of(&[("a", ONE), ("b", "short")])),
-            _ => {}
-        }
-        let _ = status(&store, &format!("forged\n{n}")).await;
-        sleep(31 * SECOND).await;
-    }
-    let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    let expected = [
-        r#" WARN the issuer's keys cannot be fetched issuer="https://idp.example.com" error="status 500""#,
-        r#" INFO the issuer's keys came issuer="https://idp.example.com""#,
-        r#" WARN the issuer's keys cannot be fetched issuer="https://idp.example.com" error="status 500""#,
-        r#" INFO the issuer's keys came again issuer="https://idp.example.com""#,
-        r#" WARN keys that cannot be used issuer="https://idp.example.com" skipped=1"#,
-    ];
-    assert_eq!(written.lines().collect::<Vec<_>>(), expected);
+async fn a_fetch_that_breaks_off_is_503_and_is_not_repeated_in_a_hurry() {
+    let broken = Arc::new(Broken::default());
+    let store =
+        Jwks::of(ISSUER.into(), Arc::clone(&broken) as _).with_clock(TokioClock(Instant::now()));
+    assert_eq!(status(&store, "a").await, 503);
+    sleep(60 * SECOND).await;
+    let times = broken.0.load(Ordering::SeqCst);
+    assert!((3..=20).contains(&times), "{times}");
 }
