@@ -98,16 +98,17 @@ impl Drop for Recorder {
             return;
         }
         // Nobody was refused who went away by himself.
-        let reason = if std::thread::panicking() {
-            Reason::Internal
+        let panicked = std::thread::panicking();
+        let (decision, reason) = if panicked {
+            (AuditDecision::Error, Reason::Internal)
         } else {
-            Reason::Ok
+            (AuditDecision::Allow, Reason::Ok)
         };
         self.record(End {
-            decision: decision(reason),
+            decision,
             reason,
             status: None,
-            cancelled: reason == Reason::Ok,
+            cancelled: !panicked,
         });
     }
 }
