@@ -14,7 +14,7 @@ use std::{
     convert::Infallible,
     fmt::Debug,
     future::{Ready, ready},
-    mem,
+    io, mem,
     net::{IpAddr, Ipv4Addr},
     num::NonZeroU32,
     pin::Pin,
@@ -52,6 +52,7 @@ use tower::{
     service_fn,
     util::{BoxCloneSyncService, ServiceFn},
 };
+use tracing::{level_filters::LevelFilter, subscriber::DefaultGuard};
 
 const RESOURCE: &str = "https://mcp.example/mcp";
 const METADATA_PATH: &str = "/.well-known/oauth-protected-resource/mcp";
@@ -399,7 +400,7 @@ where
     assert_eq!(answer.unwrap().status(), StatusCode::OK);
 }
 
-/// No `Debug`, header or body shows a token, a key, a claim that is nobody's name, or an argument.
+/// No `Debug`, log, header or body shows a token, a key, a claim that is nobody's name, or an argument.
 async fn shows_no_secret<L, ResB>(layer: L)
 where
     L: Layer<Probe> + Debug,
@@ -407,6 +408,7 @@ where
     <L::Service as Service<Request<Text>>>::Future: Debug,
     ResB: Body<Data = Bytes, Error = Infallible> + Debug,
 {
+    let log = Logged::from_here_on();
     let mut shown = vec![format!("{layer:?} {layer:#?}")];
     let probe = Probe::new();
     let mut service = layer.layer(probe.clone());
@@ -430,6 +432,7 @@ where
     // The probe itself holds the request's headers as they came.
     probe.log.seen.lock().unwrap().clear();
     shown.push(format!("{service:?} {service:#?}"));
+    shown.push(log.text());
     assert_no_canary(&shown);
 }
 
@@ -455,56 +458,103 @@ fn assert_no_canary(shown: &[String]) {
     }
 }
 
-type Take = fn(&mut Extensions);
+/// What a layer needs: its type's name, and how it goes from one request's extensions to another's.
+type Need = (&'static str, fn(&mut Extensions, &mut Extensions));
 
-fn take<T: Clone + Send + Sync + 'static>(extensions: &mut Extensions) {
-    extensions.remove::<T>().unwrap();
+fn moved<T: Clone + Send + Sync + 'static>(from: &mut Extensions, to: &mut Extensions) {
+    to.insert(from.remove::<T>().unwrap());
 }
 
-/// Without what it needs a layer refuses everything, and without anything else it does not.
-async fn refuses_without<L, ResB>(layer: impl Fn(When) -> L, needs: &[(&str, Take)])
+/// Without what it needs a layer refuses everything, and says in the log, once, what to add.
+async fn refuses_without<L, ResB>(layer: impl Fn(When) -> L, needs: &[Need])
 where
     L: Layer<Probe>,
     L::Service: Service<Request<Text>, Response = Response<ResB>, Error = Infallible>,
     ResB: Body<Data = Bytes, Error = Infallible>,
 {
-    for (name, take) in needs {
+    for (name, moved) in needs {
+        let log = Logged::from_here_on();
         let probe = Probe::new();
-        let mut request = request(When::AtOnce, "get_note").await;
-        take(request.extensions_mut());
-        let service = layer(When::AtOnce).layer(probe.clone());
-        let (head, body) = service.oneshot(request).await.unwrap().into_parts();
-        assert_eq!(head.status, StatusCode::INTERNAL_SERVER_ERROR, "{name}");
-        let rejection = head.extensions.get::<Rejection>().unwrap();
-        assert_eq!(rejection.reason().as_str(), "layer_missing");
-        let body = body.collect().await.unwrap().to_bytes();
-        let body: Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(body["error"], "server_error", "{name}");
-        assert!(probe.seen().is_empty(), "{name}: it passed");
-    }
-    let mut bare = request(When::AtOnce, "get_note").await;
-    let full = mem::take(bare.extensions_mut());
-    for (name, _) in needs {
-        match *name {
-            "VerifiedToken" => drop(
-                bare.extensions_mut()
-                    .insert(full.get::<VerifiedToken>().unwrap().clone()),
-            ),
-            "McpRequest" => drop(
-                bare.extensions_mut()
-                    .insert(full.get::<McpRequest>().unwrap().clone()),
-            ),
-            "PeerAddr" => drop(
-                bare.extensions_mut()
-                    .insert(*full.get::<PeerAddr>().unwrap()),
-            ),
-            other => panic!("{other}?"),
+        let mut service = layer(When::AtOnce).layer(probe.clone());
+        for _ in 0..2 {
+            let mut request = request(When::AtOnce, "get_note").await;
+            moved(request.extensions_mut(), &mut Extensions::new());
+            let ready = service.ready().await.unwrap();
+            let (head, body) = ready.call(request).await.unwrap().into_parts();
+            assert_eq!(head.status, StatusCode::INTERNAL_SERVER_ERROR, "{name}");
+            let rejection = head.extensions.get::<Rejection>().unwrap();
+            assert_eq!(rejection.reason().as_str(), "layer_missing");
+            let body = body.collect().await.unwrap().to_bytes();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["error"], "server_error", "{name}");
         }
+        assert!(probe.seen().is_empty(), "{name}: it passed");
+        let from = match *name {
+            "VerifiedToken" => "JwtValidateLayer",
+            "McpRequest" => "McpRequestLayer",
+            name => name,
+        };
+        let log = log.text();
+        let errors: Vec<&str> = log.lines().filter(|line| line.contains("ERROR")).collect();
+        assert_eq!(errors.len(), 1, "{log}");
+        assert!(errors[0].contains(&format!("add {from}")), "{log}");
+    }
+}
+
+/// With what it needs, and nothing else, it lets a good request through.
+async fn is_content_with<L, ResB>(layer: L, needs: &[Need])
+where
+    L: Layer<Probe>,
+    L::Service: Service<Request<Text>, Response = Response<ResB>, Error = Infallible>,
+{
+    let mut request = request(When::AtOnce, "get_note").await;
+    let mut full = mem::take(request.extensions_mut());
+    for (_, moved) in needs {
+        moved(&mut full, request.extensions_mut());
     }
     let probe = Probe::new();
-    let answer = layer(When::AtOnce).layer(probe.clone()).oneshot(bare).await;
+    let answer = layer.layer(probe.clone()).oneshot(request).await;
     assert_eq!(answer.unwrap().status(), StatusCode::OK);
     assert_eq!(probe.seen().len(), 1);
+}
+
+/// All that this thread logs, at any level, while it lives.
+struct Logged {
+    lines: Lines,
+    _until_dropped: DefaultGuard,
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(text)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Logged {
+    fn from_here_on() -> Self {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        Self {
+            lines,
+            _until_dropped: tracing::subscriber::set_default(subscriber),
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap()
+    }
 }
 
 /// The tests that every room passes.
@@ -547,8 +597,9 @@ macro_rules! passes {
 
             #[tokio::test]
             async fn refuses_without_what_it_needs() {
-                let needs: &[(&str, Take)] = &[$((stringify!($need), take::<$need>)),*];
+                let needs: &[Need] = &[$((stringify!($need), moved::<$need>)),*];
                 super::refuses_without($layer, needs).await;
+                super::is_content_with($layer(When::AtOnce), needs).await;
             }
         }
     };
