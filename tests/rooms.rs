@@ -10,6 +10,7 @@
 )]
 
 use std::{
+    cell::Cell,
     collections::BTreeSet,
     convert::Infallible,
     fmt::Debug,
@@ -18,6 +19,7 @@ use std::{
     net::{IpAddr, Ipv4Addr},
     num::NonZeroU32,
     pin::Pin,
+    rc::Rc,
     sync::{
         Arc, LazyLock, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -740,6 +742,20 @@ async fn the_stack_is_named_stored_and_boxed() {
         let answer = answer.unwrap().into_body().collect().await.unwrap();
         assert_eq!(answer.to_bytes(), body);
     }
+}
+
+/// Nothing asks of the service inside what only some servers need: it may stay on its thread.
+#[tokio::test]
+async fn the_stack_stands_over_a_service_that_is_not_send() {
+    let calls = Rc::new(Cell::new(0));
+    let inside = Rc::clone(&calls);
+    let service = named().layer(service_fn(move |_: Request<McpBody>| {
+        inside.set(inside.get() + 1);
+        ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+    }));
+    let answer = service.oneshot(sent(When::Later, "get_note")).await;
+    assert_eq!(answer.unwrap().status(), StatusCode::OK);
+    assert_eq!(calls.get(), 1);
 }
 
 /// An MCP server of the official kind, without tools.
