@@ -35,7 +35,7 @@ use http::{Extensions, Request, Response, StatusCode, request::Parts};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use mcp_auth::{
-    AuditLogLayer, Auth, AuthStack, AuthTrail, Decision, Grant, JwtValidateLayer, JwtValidator,
+    AuditLogLayer, Auth, AuthStack, AuthTrail, Decision, Granted, JwtValidateLayer, JwtValidator,
     KeyHeader, KeyMap, KeyMapLayer, KeyStore, McpBody, McpRequest, McpRequestLayer,
     MemoryRateLimitStore, MemoryRevocationStore, Off, PeerAddr, PolicyFn, Quota, RateKey,
     RateLimit, RateLimitLayer, RateLimitStore, RecordingSink, Rejection, ResourceMetadata,
@@ -443,7 +443,12 @@ fn extensions(of: &Extensions) -> String {
     let key = of.get::<UpstreamKey>();
     let id = of.get::<VerifiedToken>().map(|token| {
         let asked = of.get::<McpRequest>().cloned();
-        UpstreamKeyId::new(token.clone(), asked, of.get::<Arc<Grant>>().cloned())
+        UpstreamKeyId::new(
+            token.clone(),
+            asked,
+            of.get::<Granted>()
+                .map(|granted| Arc::clone(granted.grant())),
+        )
     });
     let trail = of.get::<AuthTrail>();
     format!("{key:?} {id:#?} {trail:?} {:?}", of.get::<PeerAddr>())
