@@ -450,8 +450,11 @@ fn extensions(of: &Extensions) -> String {
                 .map(|granted| Arc::clone(granted.grant())),
         )
     });
-    let trail = of.get::<AuthTrail>();
-    format!("{key:?} {id:#?} {trail:?} {:?}", of.get::<PeerAddr>())
+    let (granted, trail) = (of.get::<Granted>(), of.get::<AuthTrail>());
+    format!(
+        "{key:?} {id:#?} {granted:?} {trail:?} {:?}",
+        of.get::<PeerAddr>()
+    )
 }
 
 fn assert_no_canary(shown: &[String]) {
