@@ -18,3 +18,4 @@ mod rule_01_tokens;
 mod rule_02_outages;
 mod rule_03_answers;
 mod rule_04_messages;
+mod rule_05_policy;
