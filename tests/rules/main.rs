@@ -19,3 +19,4 @@ mod rule_02_outages;
 mod rule_03_answers;
 mod rule_04_messages;
 mod rule_05_policy;
+mod rule_06_upstream_keys;
