@@ -20,3 +20,5 @@ mod rule_03_answers;
 mod rule_04_messages;
 mod rule_05_policy;
 mod rule_06_upstream_keys;
+mod rule_07_revocation;
+mod rule_08_limits;
