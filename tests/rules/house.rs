@@ -466,7 +466,7 @@ impl No {
 }
 
 /// What an event tells.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Told {
     pub decision: String,
     pub reason: String,

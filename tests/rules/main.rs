@@ -22,3 +22,4 @@ mod rule_05_policy;
 mod rule_06_upstream_keys;
 mod rule_07_revocation;
 mod rule_08_limits;
+mod rule_09_audit;
