@@ -294,6 +294,46 @@ fn panicking_keys(plan: &mut Plan) {
 }
 
 #[tokio::test]
+async fn rule_09_a_panic_is_recorded_as_a_fault_of_ours_however_it_is_caught() {
+    let read = |required| unanswered("internal", "alice", "tools/call", "get_note", required);
+    let rows: [(&str, Change, &str, Told); 4] = [
+        (
+            "the upstream",
+            panicking_upstream,
+            &reader(),
+            read("read:data"),
+        ),
+        ("the policy", panicking_at_once, &reader(), read("")),
+        (
+            "the body of a refusal",
+            panicking_reject,
+            "canary",
+            unanswered("internal", "", "POST", "", ""),
+        ),
+        (
+            "the keys",
+            panicking_keys,
+            &reader(),
+            unanswered("internal", "", "POST", "", ""),
+        ),
+    ];
+    for (what, change, token, expected) in rows {
+        // By the task.
+        let house = House::with(change);
+        let task = tokio::spawn(house.service.clone().oneshot(call(token, "get_note")));
+        assert!(task.await.unwrap_err().is_panic(), "{what}");
+        assert_eq!(told(&only(&house)), expected, "{what}: in a task");
+
+        // By a layer outside, which drops the future only later.
+        let house = House::with(change);
+        let future = house.service.clone().oneshot(call(token, "get_note"));
+        let caught = AssertUnwindSafe(future).catch_unwind().await;
+        assert!(caught.is_err(), "{what}");
+        assert_eq!(told(&only(&house)), expected, "{what}: caught");
+    }
+}
+
+#[tokio::test]
 async fn rule_09_an_event_is_there_when_the_head_is_and_no_second_one_follows() {
     let house = House::with(|plan| {
         plan.upstream = answering(|_| Response::new(Full::from("upstream").boxed()));

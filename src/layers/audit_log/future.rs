@@ -33,14 +33,27 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let unwinding = Unwinding(this.recorder);
         let answer = ready!(this.inner.poll(context));
-        if let Some(recorder) = this.recorder.take() {
+        if let Some(recorder) = unwinding.0.take() {
             match &answer {
                 Ok(response) => recorder.answered(response),
                 Err(_) => recorder.failed(),
             }
         }
         Poll::Ready(answer)
+    }
+}
+
+/// Drops the recorder while a panic passes by: whoever catches it may drop the future only later,
+/// when it looks as if the client had gone away.
+struct Unwinding<'a>(&'a mut Option<Recorder>);
+
+impl Drop for Unwinding<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.take();
+        }
     }
 }
 
