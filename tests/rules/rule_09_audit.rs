@@ -255,7 +255,7 @@ async fn rule_09_whoever_goes_away_is_recorded_wherever_the_request_was() {
     let house = House::new();
     let mut service = house.service.clone();
     drop(service.ready().await.unwrap().call(call()));
-    assert_eq!(only(&house).is_cancelled(), true);
+    assert!(only(&house).is_cancelled());
 }
 
 fn panicking_upstream(plan: &mut Plan) {
