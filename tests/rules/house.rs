@@ -36,7 +36,8 @@ const POLICY: &str = r#"{
 }"#;
 const KEYS: &str = r#"{
     "alice": [{"name": "ro", "key": "internal-key-ro", "scopes": ["read:data"]},
-              {"name": "rw", "key": "internal-key-rw", "scopes": ["write:data"]}],
+              {"name": "rw", "key": "internal-key-rw", "scopes": ["write:data"]},
+              {"name": "all", "key": "internal-key-all"}],
     "carol": {"key": "internal-key-carol", "scopes": ["read:data"]}
 }"#;
 
@@ -329,7 +330,7 @@ pub struct No {
     decision: &'static str,
     user: String,
     action: String,
-    tool: String,
+    tool: Option<String>,
     required: String,
 }
 
@@ -344,7 +345,7 @@ pub fn no(status: u16, reason: &str) -> No {
         decision: "deny",
         user: String::new(),
         action: "POST".into(),
-        tool: String::new(),
+        tool: None,
         required: String::new(),
     }
 }
@@ -402,7 +403,14 @@ impl No {
     /// What was asked.
     pub fn of(mut self, action: &str, tool: &str) -> Self {
         self.action = action.into();
-        self.tool = tool.into();
+        self.tool = (!tool.is_empty()).then(|| tool.into());
+        self
+    }
+
+    /// The same with a tool whose name may be empty.
+    pub fn of_tool(mut self, action: &str, tool: &str) -> Self {
+        self.action = action.into();
+        self.tool = Some(tool.into());
         self
     }
 
@@ -450,7 +458,7 @@ impl No {
             status: Some(self.status),
             user: some(&self.user),
             action: self.action.clone(),
-            tool: some(&self.tool),
+            tool: self.tool.clone(),
             required: self.required.clone(),
             cancelled: false,
         }
@@ -458,7 +466,7 @@ impl No {
 }
 
 /// What an event tells.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Told {
     pub decision: String,
     pub reason: String,
