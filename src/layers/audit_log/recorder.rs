@@ -97,16 +97,15 @@ impl Drop for Recorder {
         if self.0.is_none() {
             return;
         }
-        // Nobody was refused who went away by himself.
+        // Whoever went away was not refused, and whether he would have been stays unknown.
         let panicked = std::thread::panicking();
-        let (decision, reason) = if panicked {
-            (AuditDecision::Error, Reason::Internal)
-        } else {
-            (AuditDecision::Allow, Reason::Ok)
-        };
         self.record(End {
-            decision,
-            reason,
+            decision: AuditDecision::Error,
+            reason: if panicked {
+                Reason::Internal
+            } else {
+                Reason::Ok
+            },
             status: None,
             cancelled: !panicked,
         });
