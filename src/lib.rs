@@ -65,6 +65,7 @@ mod rate;
 mod reject;
 mod revocation;
 mod secret;
+mod session;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod stack;
 #[cfg(feature = "test-util")]
@@ -112,6 +113,7 @@ pub use self::{
         revocation_store_fn,
     },
     secret::Secret,
+    session::{BoxSessionStore, MemorySessionStore, SessionHash, SessionOwner, SessionStore},
     token::{Claims, Principal, Scope, ScopeToken, VerifiedToken},
     trail::AuthTrail,
 };
