@@ -31,6 +31,7 @@
 //! | [`JwtValidateLayer`]: the bearer token | 401, 400, 503 |
 //! | [`RevocationLayer`]: tokens that were revoked | 401, 503 |
 //! | [`McpRequestLayer`]: the message | 400, 405, 408, 413, 415 |
+//! | [`SessionGuardLayer`]: sessions, each its principal's own | 404, 503 |
 //! | [`ScopeGuardLayer`]: the policy | 403, -32601 |
 //! | [`RateLimitLayer`]: the limits | 429, 503 |
 //! | [`KeyMapLayer`]: the upstream key | 403, 502, 503 |
@@ -67,6 +68,7 @@ mod rate;
 mod reject;
 mod revocation;
 mod secret;
+mod session;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod stack;
 #[cfg(feature = "test-util")]
@@ -97,6 +99,7 @@ pub use self::{
         resource_metadata::{ResourceMetadataEndpoint, ResourceMetadataLayer},
         revocation::RevocationLayer,
         scope_guard::ScopeGuardLayer,
+        session_guard::SessionGuardLayer,
     },
     mcp::{
         McpRequest, Message, MessageError, MessageKind, Operation, ProtocolVersion, RequestId,
@@ -114,6 +117,7 @@ pub use self::{
         revocation_store_fn,
     },
     secret::Secret,
+    session::{BoxSessionStore, MemorySessionStore, SessionHash, SessionOwner, SessionStore},
     token::{Claims, Principal, Scope, ScopeToken, VerifiedToken},
     trail::AuthTrail,
 };
