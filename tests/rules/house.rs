@@ -26,6 +26,9 @@ pub const RESOURCE: &str = "https://mcp.example.com/mcp";
 pub const METADATA: &str =
     r#"resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp""#;
 pub const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+/// The session that the service behind opens, and how the audit log names it.
+pub const SESSION: &str = "session-1";
+pub const SESSION_LOGGED: &str = "84097828";
 const POLICY: &str = r#"{
     "base": ["read:data"],
     "hierarchy": {"admin": ["write:data"], "write:data": ["read:data"]},
@@ -104,7 +107,13 @@ impl House {
             revocation: RevocationLayer::new(BoxRevocationStore::new(revocations.clone())),
             limits: calls_per_hour(1000),
             upstream_keys: KeyMapLayer::new(BoxKeyStore::new(key_map)),
-            upstream: answering(|_| Response::new(Full::from("upstream").boxed())),
+            upstream: answering(|seen| {
+                let mut response = Response::builder();
+                if seen.body.windows(10).any(|word| word == b"initialize") {
+                    response = response.header("mcp-session-id", SESSION);
+                }
+                response.body(Full::from("upstream").boxed()).unwrap()
+            }),
             reject: Arc::new(JsonReject),
         };
         change(&mut plan);
@@ -215,6 +224,12 @@ impl House {
         let seen = self.seen();
         assert_eq!(seen.len(), before + 1, "{what}: seen by the service");
         (seen.last().unwrap().clone(), event)
+    }
+
+    /// Opens [`SESSION`] for whoever holds the token.
+    pub async fn open_session(&self, token: &str) {
+        let initialize = r#"{"jsonrpc":"2.0","id":0,"method":"initialize"}"#;
+        self.passes("initialize", post(token, initialize)).await;
     }
 
     pub fn seen(&self) -> Vec<Seen> {
