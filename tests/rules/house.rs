@@ -14,10 +14,10 @@ use http_body_util::{
 };
 use mcp_auth::{
     AuditEvent, AuthBody, AuthStack, BoxKeyStore, BoxRateLimitStore, BoxRevocationStore,
-    JsonReject, JwtValidator, KeyMap, KeyMapLayer, McpBody, MemoryRateLimitStore,
-    MemoryRevocationStore, Policy, Quota, RateLimit, RateLimitLayer, RecordingSink, Reject,
-    ResourceMetadata, RevocationLayer, ScopePolicy, StaticJwks, UnixTime, UpstreamKey,
-    UpstreamKeyId, VerificationKey, VerificationKeyId,
+    BoxSessionStore, JsonReject, JwtValidator, KeyMap, KeyMapLayer, McpBody, MemoryRateLimitStore,
+    MemoryRevocationStore, MemorySessionStore, Policy, Quota, RateLimit, RateLimitLayer,
+    RecordingSink, Reject, ResourceMetadata, RevocationLayer, ScopePolicy, StaticJwks, UnixTime,
+    UpstreamKey, UpstreamKeyId, VerificationKey, VerificationKeyId,
     testing::{ClaimsBuilder, TestClock, TestIssuer},
 };
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneService};
@@ -68,6 +68,7 @@ pub struct Plan {
     pub revocation: RevocationLayer<BoxRevocationStore>,
     pub limits: RateLimitLayer<BoxRateLimitStore>,
     pub upstream_keys: KeyMapLayer<BoxKeyStore<UpstreamKeyId, UpstreamKey>>,
+    pub sessions: BoxSessionStore,
     pub upstream: Upstream,
     pub reject: Arc<dyn Reject>,
 }
@@ -107,6 +108,7 @@ impl House {
             revocation: RevocationLayer::new(BoxRevocationStore::new(revocations.clone())),
             limits: calls_per_hour(1000),
             upstream_keys: KeyMapLayer::new(BoxKeyStore::new(key_map)),
+            sessions: BoxSessionStore::new(MemorySessionStore::new()),
             upstream: answering(|seen| {
                 let mut response = Response::builder();
                 if seen.body.windows(10).any(|word| word == b"initialize") {
@@ -146,6 +148,7 @@ impl House {
         .with_revocation_layer(plan.revocation)
         .with_rate_limit(plan.limits)
         .with_upstream_keys_layer(plan.upstream_keys)
+        .with_sessions(plan.sessions)
         .with_audit(Arc::clone(&audit))
         .with_clock(clock.clone())
         .with_reject(plan.reject);
