@@ -43,7 +43,7 @@
 //! | `aws-lc-rs` | yes | signature checks by AWS-LC |
 //! | `rust-crypto` | no | signature checks in pure Rust, where `aws-lc-rs` is off |
 //! | `fetch` | yes | [`Jwks`]: keys from an issuer, over HTTP |
-//! | `axum` | no | [`RejectBody`] for axum's body |
+//! | `axum` | no | [`RejectBody`] for axum's body; [`VerifiedToken`], [`McpRequest`] and [`Granted`] as extractors |
 //! | `test-util` | no | an issuer, a claims builder, a clock and `RecordingSink`, for tests |
 
 // Without a crypto backend there is no token check and no stack; what only they call lies idle.
@@ -55,6 +55,8 @@
 mod audit;
 mod clock;
 mod error;
+#[cfg(feature = "axum")]
+mod extract;
 mod hash;
 mod json;
 mod keys;
@@ -105,8 +107,8 @@ pub use self::{
     },
     oauth::{Challenge, ErrorCode, ResourceMetadata},
     policy::{
-        Access, Decision, Denial, DenialKind, Explanation, Grant, Policy, PolicyFn, Requirement,
-        ScopeHierarchy, ScopePolicy, policy_fn,
+        Access, Decision, Denial, DenialKind, Explanation, Grant, Granted, Policy, PolicyFn,
+        Requirement, ScopeHierarchy, ScopePolicy, policy_fn,
     },
     rate::{BoxRateLimitStore, MemoryRateLimitStore, Quota, RateKey, RateLimitStore, Verdict},
     reject::{JsonReject, Reject, RejectBody, RejectFn, Rejection, reject_fn},
@@ -123,6 +125,6 @@ pub use self::{
 pub use self::{
     keys::{Algorithm, StaticJwks, VerificationKey, VerificationKeyId},
     layers::jwt_validate::JwtValidateLayer,
-    stack::{Auth, AuthBody, AuthFuture, AuthStack},
+    stack::{Auth, AuthBody, AuthFuture, AuthStack, Off},
     token::{JwtValidator, TokenError, UnverifiedToken},
 };

@@ -408,8 +408,17 @@ impl<B: RejectBody> RejectBody for AuthBody<B> {
     }
 }
 
-/// A part that is left out. It has no value, so that nobody can put a store that never answers
-/// into a layer.
+/// A part of [`AuthStack`] that is left out, for those who write its type down. It has no value, so
+/// that nobody can put a store that never answers into a layer.
+///
+/// ```
+/// use mcp_auth::{AuthStack, MemoryRateLimitStore, Off, StaticJwks};
+///
+/// struct Gateway {
+///     // No revocation, a limit, no upstream keys.
+///     auth: AuthStack<StaticJwks, Off, MemoryRateLimitStore>,
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Off {}
