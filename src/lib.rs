@@ -34,6 +34,7 @@
 //! | [`ScopeGuardLayer`]: the policy | 403, -32601 |
 //! | [`RateLimitLayer`]: the limits | 429, 503 |
 //! | [`KeyMapLayer`]: the upstream key | 403, 502, 503 |
+//! | [`ListFilterLayer`]: what lists show | never |
 //!
 //! # Features
 //!
@@ -90,6 +91,7 @@ pub use self::{
     layers::{
         audit_log::AuditLogLayer,
         key_map::{KeyHeader, KeyMapLayer},
+        list_filter::ListFilterLayer,
         mcp_request::{McpBody, McpRequestLayer},
         rate_limit::{PeerAddr, RateLimit, RateLimitLayer},
         resource_metadata::{ResourceMetadataEndpoint, ResourceMetadataLayer},

@@ -25,6 +25,7 @@ use crate::{
         audit_log::{AuditLogLayer, AuditLogService},
         jwt_validate::{JwtValidateLayer, JwtValidateService},
         key_map::{KeyHeader, KeyMapBody, KeyMapLayer, KeyMapService},
+        list_filter::{ListFilterBody, ListFilterLayer, ListFilterService},
         mcp_request::{McpBody, McpRequestLayer, McpRequestService},
         rate_limit::{RateLimitLayer, RateLimitService},
         resource_metadata::{ResourceMetadataLayer, ResourceMetadataService},
@@ -41,7 +42,7 @@ use crate::{
 
 /// All layers in the one right order: what stands outside of what is not left to the user.
 ///
-/// Token check, message reading and policy are always there; the rest is added. The inner service
+/// Token check, message reading, policy and the filter of lists are always there; the rest is added. The inner service
 /// takes requests with an [`McpBody`](crate::McpBody) and sees the caller as
 /// [`VerifiedToken`](crate::VerifiedToken) in their extensions, never the token.
 ///
@@ -69,6 +70,7 @@ pub struct AuthStack<K, V = Off, L = Off, U = Off> {
     revocation: Option<RevocationLayer<V>>,
     rate_limit: Option<RateLimitLayer<L>>,
     keys: KeyMapLayer<U>,
+    shows_all: bool,
     audit: Option<AuditLogLayer>,
     clock: Option<Arc<dyn Clock>>,
     reject: Option<Arc<dyn Reject>>,
@@ -91,6 +93,7 @@ impl<K> AuthStack<K> {
             revocation: None,
             rate_limit: None,
             keys: KeyMapLayer::of(None),
+            shows_all: false,
             audit: None,
             clock: None,
             reject: None,
@@ -114,6 +117,7 @@ impl<K, V, L, U> AuthStack<K, V, L, U> {
             revocation: Some(layer),
             rate_limit: self.rate_limit,
             keys: self.keys,
+            shows_all: self.shows_all,
             audit: self.audit,
             clock: self.clock,
             reject: self.reject,
@@ -130,6 +134,7 @@ impl<K, V, L, U> AuthStack<K, V, L, U> {
             revocation: self.revocation,
             rate_limit: Some(layer),
             keys: self.keys,
+            shows_all: self.shows_all,
             audit: self.audit,
             clock: self.clock,
             reject: self.reject,
@@ -151,10 +156,18 @@ impl<K, V, L, U> AuthStack<K, V, L, U> {
             revocation: self.revocation,
             rate_limit: self.rate_limit,
             keys: layer,
+            shows_all: self.shows_all,
             audit: self.audit,
             clock: self.clock,
             reject: self.reject,
         }
+    }
+
+    /// Shows every list in full, also what the caller lacks the scopes for: for clients that then
+    /// ask for more scopes.
+    pub const fn show_all(mut self) -> Self {
+        self.shows_all = true;
+        self
     }
 
     /// Tells `sink` what happened to every request.
@@ -216,7 +229,12 @@ where
         let metadata = self.metadata.clone().with_scopes_supported(&base);
 
         // Innermost first.
-        let keyed = shared!(self, self.keys.clone()).layer(inner);
+        let filtered = if self.shows_all {
+            ListFilterService::pass_through(inner)
+        } else {
+            shared!(self, ListFilterLayer::new(Arc::clone(&self.policy))).layer(inner)
+        };
+        let keyed = shared!(self, self.keys.clone()).layer(filtered);
         let limited = match &self.rate_limit {
             Some(layer) => shared!(self, layer.clone()).layer(keyed),
             None => RateLimitService::pass_through(keyed),
@@ -262,7 +280,9 @@ type Tower<S, K, V, L, U> = AuditLogService<
     ResourceMetadataService<
         JwtValidateService<
             RevocationService<
-                McpRequestService<ScopeGuardService<RateLimitService<KeyMapService<S, U>, L>>>,
+                McpRequestService<
+                    ScopeGuardService<RateLimitService<KeyMapService<ListFilterService<S>, U>, L>>,
+                >,
                 V,
             >,
             K,
@@ -317,7 +337,7 @@ pin_project! {
 
 impl<F, B, E> Future for AuthFuture<F>
 where
-    F: Future<Output = Result<Response<KeyMapBody<B>>, E>>,
+    F: Future<Output = Result<Response<KeyMapBody<ListFilterBody<B>>>, E>>,
 {
     type Output = Result<Response<AuthBody<B>>, E>;
 
@@ -339,7 +359,7 @@ pin_project! {
     #[derive(Debug)]
     pub struct AuthBody<B> {
         #[pin]
-        inner: KeyMapBody<B>,
+        inner: KeyMapBody<ListFilterBody<B>>,
     }
 }
 

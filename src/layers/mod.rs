@@ -8,6 +8,7 @@ pub mod audit_log;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 pub mod jwt_validate;
 pub mod key_map;
+pub mod list_filter;
 pub mod mcp_request;
 pub mod rate_limit;
 pub mod resource_metadata;

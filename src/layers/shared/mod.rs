@@ -2,10 +2,12 @@
 
 mod ask;
 mod common;
+mod media;
 mod passing;
 
 pub(crate) use self::{
     ask::{Judge, ResponseFuture},
     common::{Common, common_settings, take_token, trail},
+    media::{is_encoded, is_event_stream, is_json},
     passing::Passing,
 };
