@@ -32,6 +32,8 @@ use crate::{
         revocation::{RevocationLayer, RevocationService},
         scope_guard::{ScopeGuardLayer, ScopeGuardService},
         session_guard::{SessionGuardLayer, SessionGuardService},
+        shared::FailMode,
+        stream_guard::{StreamGuardBody, StreamGuardLayer, StreamGuardService},
     },
     oauth::ResourceMetadata,
     policy::Policy,
@@ -44,7 +46,8 @@ use crate::{
 
 /// All layers in the one right order: what stands outside of what is not left to the user.
 ///
-/// Token check, message reading, policy and the filter of lists are always there; the rest is added. The inner service
+/// Token check, message reading, policy, the filter of lists and the guard of streams are always
+/// there; the rest is added. The inner service
 /// takes requests with an [`McpBody`](crate::McpBody) and sees the caller as
 /// [`VerifiedToken`](crate::VerifiedToken) in their extensions, never the token.
 ///
@@ -74,6 +77,7 @@ pub struct AuthStack<K, V = Off, L = Off, U = Off, T = MemorySessionStore> {
     rate_limit: Option<RateLimitLayer<L>>,
     keys: KeyMapLayer<U>,
     shows_all: bool,
+    streams: StreamGuardLayer<Off>,
     audit: Option<AuditLogLayer>,
     clock: Option<Arc<dyn Clock>>,
     reject: Option<Arc<dyn Reject>>,
@@ -98,6 +102,7 @@ impl<K> AuthStack<K> {
             rate_limit: None,
             keys: KeyMapLayer::of(None),
             shows_all: false,
+            streams: StreamGuardLayer::of(None),
             audit: None,
             clock: None,
             reject: None,
@@ -126,6 +131,7 @@ impl<K, V, L, U, T> AuthStack<K, V, L, U, T> {
             rate_limit: self.rate_limit,
             keys: self.keys,
             shows_all: self.shows_all,
+            streams: self.streams,
             audit: self.audit,
             clock: self.clock,
             reject: self.reject,
@@ -144,6 +150,7 @@ impl<K, V, L, U, T> AuthStack<K, V, L, U, T> {
             rate_limit: Some(layer),
             keys: self.keys,
             shows_all: self.shows_all,
+            streams: self.streams,
             audit: self.audit,
             clock: self.clock,
             reject: self.reject,
@@ -167,6 +174,7 @@ impl<K, V, L, U, T> AuthStack<K, V, L, U, T> {
             rate_limit: self.rate_limit,
             keys: layer,
             shows_all: self.shows_all,
+            streams: self.streams,
             audit: self.audit,
             clock: self.clock,
             reject: self.reject,
@@ -194,10 +202,24 @@ impl<K, V, L, U, T> AuthStack<K, V, L, U, T> {
             rate_limit: self.rate_limit,
             keys: self.keys,
             shows_all: self.shows_all,
+            streams: self.streams,
             audit: self.audit,
             clock: self.clock,
             reject: self.reject,
         }
+    }
+
+    /// Lets a principal have so many streams at once (default 32), on this instance.
+    pub fn with_max_streams(mut self, streams: usize) -> Self {
+        self.streams = self.streams.with_max_streams(streams);
+        self
+    }
+
+    /// Cuts event streams that answer a call, too, when the token expires or is revoked; by default
+    /// only those are ended that a GET and `subscriptions/listen` open.
+    pub fn cut_answers(mut self) -> Self {
+        self.streams = self.streams.cut_answers();
+        self
     }
 
     /// Tells `sink` what happened to every request.
@@ -260,10 +282,17 @@ where
         let metadata = self.metadata.clone().with_scopes_supported(&base);
 
         // Innermost first.
+        let watch = match &self.revocation {
+            Some(layer) => self
+                .streams
+                .asking(Some(layer.store().clone()), layer.fail_mode().clone()),
+            None => self.streams.asking(None, FailMode::default()),
+        };
+        let watched = shared!(self, watch.with_leeway(self.validate.leeway())).layer(inner);
         let filtered = if self.shows_all {
-            ListFilterService::pass_through(inner)
+            ListFilterService::pass_through(watched)
         } else {
-            shared!(self, ListFilterLayer::new(Arc::clone(&self.policy))).layer(inner)
+            shared!(self, ListFilterLayer::new(Arc::clone(&self.policy))).layer(watched)
         };
         let keyed = shared!(self, self.keys.clone()).layer(filtered);
         let limited = match &self.rate_limit {
@@ -315,7 +344,10 @@ type Tower<S, K, V, L, U, T> = AuditLogService<
                 McpRequestService<
                     SessionGuardService<
                         ScopeGuardService<
-                            RateLimitService<KeyMapService<ListFilterService<S>, U>, L>,
+                            RateLimitService<
+                                KeyMapService<ListFilterService<StreamGuardService<S, V>>, U>,
+                                L,
+                            >,
                         >,
                         T,
                     >,
@@ -375,7 +407,7 @@ pin_project! {
 
 impl<F, B, E> Future for AuthFuture<F>
 where
-    F: Future<Output = Result<Response<KeyMapBody<ListFilterBody<B>>>, E>>,
+    F: Future<Output = Result<Response<KeyMapBody<ListFilterBody<StreamGuardBody<B>>>>, E>>,
 {
     type Output = Result<Response<AuthBody<B>>, E>;
 
@@ -397,7 +429,7 @@ pin_project! {
     #[derive(Debug)]
     pub struct AuthBody<B> {
         #[pin]
-        inner: KeyMapBody<ListFilterBody<B>>,
+        inner: KeyMapBody<ListFilterBody<StreamGuardBody<B>>>,
     }
 }
 

@@ -40,9 +40,9 @@ use mcp_auth::{
     McpRequestLayer, MemoryRateLimitStore, MemoryRevocationStore, Off, PeerAddr, PolicyFn, Quota,
     RateKey, RateLimit, RateLimitLayer, RateLimitStore, RecordingSink, Rejection, ResourceMetadata,
     ResourceMetadataLayer, Revocation, RevocationLayer, RevocationStore, ScopeGuardLayer,
-    StaticJwks, StoreError, UnixTime, UpstreamKey, UpstreamKeyId, Verdict, VerificationKey,
-    VerificationKeyId, VerifiedToken, key_store_fn, policy_fn, revocation_store_fn,
-    testing::TestIssuer,
+    StaticJwks, StoreError, StreamGuardLayer, UnixTime, UpstreamKey, UpstreamKeyId, Verdict,
+    VerificationKey, VerificationKeyId, VerifiedToken, key_store_fn, policy_fn,
+    revocation_store_fn, testing::TestIssuer,
 };
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
@@ -638,6 +638,9 @@ rooms! {
     };
     key_map needs [VerifiedToken]: |when: When| KeyMapLayer::new(upstream_keys(when));
     list_filter needs [VerifiedToken, McpRequest]: |_: When| ListFilterLayer::new(policy());
+    stream_guard needs [VerifiedToken, McpRequest]: |when: When| {
+        StreamGuardLayer::new(revocations(when))
+    };
 }
 
 passes!(whole_stack, needs [], |when: When| stack(when, Arc::default()));

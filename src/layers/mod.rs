@@ -2,7 +2,7 @@
 //!
 //! A layer imports the nouns and what all layers share, never another layer.
 
-mod shared;
+pub(crate) mod shared;
 
 pub mod audit_log;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
@@ -15,3 +15,4 @@ pub mod resource_metadata;
 pub mod revocation;
 pub mod scope_guard;
 pub mod session_guard;
+pub mod stream_guard;

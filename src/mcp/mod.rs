@@ -23,7 +23,7 @@ pub(crate) use self::{
     headers::MirroredHeaders,
     list::{Lists, Unreadable},
     read::read,
-    sse::{Data, Events, IsFirst, TooLong},
+    sse::{Data, EventEnds, Events, IsFirst, TooLong},
 };
 pub use self::{
     error::MessageError,

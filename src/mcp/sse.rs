@@ -10,6 +10,7 @@ pub(crate) struct EventEnds {
     /// The present line has no bytes yet.
     line_is_blank: bool,
     after_cr: bool,
+    inside: bool,
 }
 
 impl Default for EventEnds {
@@ -17,6 +18,7 @@ impl Default for EventEnds {
         Self {
             line_is_blank: true,
             after_cr: false,
+            inside: false,
         }
     }
 }
@@ -28,12 +30,22 @@ impl EventEnds {
         let after_cr = mem::replace(&mut self.after_cr, byte == b'\r');
         match byte {
             b'\n' if after_cr => false,
-            b'\r' | b'\n' => mem::replace(&mut self.line_is_blank, true),
+            b'\r' | b'\n' => {
+                let ends = mem::replace(&mut self.line_is_blank, true);
+                self.inside &= !ends;
+                ends
+            }
             _ => {
                 self.line_is_blank = false;
+                self.inside = true;
                 false
             }
         }
+    }
+
+    /// Whether an event has begun and not ended.
+    pub(crate) const fn is_inside(self) -> bool {
+        self.inside
     }
 }
 
@@ -239,6 +251,23 @@ mod tests {
         assert_eq!(push(b"data: 56\n\ndata: 56\n\n"), Ok(()));
         assert_eq!(push(b"data: 567"), Ok(()));
         assert_eq!(push(b"89"), Err(Stop));
+    }
+
+    #[test]
+    fn ends_are_told_from_the_middle() {
+        let mut ends = EventEnds::default();
+        let mut after = |text: &str| {
+            text.bytes().for_each(|byte| {
+                ends.push(byte);
+            });
+            ends.is_inside()
+        };
+        assert!(!after(""));
+        assert!(after("data: x"));
+        assert!(after("\r\n"));
+        assert!(!after("\r\n"));
+        assert!(after(":"));
+        assert!(!after("\n\n"));
     }
 
     #[test]
