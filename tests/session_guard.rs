@@ -20,9 +20,11 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use mcp_auth::{
-    BoxSessionStore, Clock, McpBody, McpRequestLayer, MemorySessionStore, Reason, Rejection,
-    SessionGuardLayer, SessionHash, SessionOwner, SessionStore, StoreError, UnixTime,
-    testing::{ClaimsBuilder, TestClock},
+    Algorithm, AuditDecision, AuthBody, AuthStack, BoxSessionStore, Clock, Decision, JwtValidator,
+    McpBody, McpRequestLayer, MemorySessionStore, Reason, RecordingSink, Rejection,
+    ResourceMetadata, SessionGuardLayer, SessionHash, SessionOwner, SessionStore, StaticJwks,
+    StoreError, UnixTime, policy_fn,
+    testing::{ClaimsBuilder, TestClock, TestIssuer},
 };
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
@@ -558,19 +560,20 @@ async fn without_the_layers_in_front_nothing_passes() {
     assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
 }
 
-/// A service that must be asked whether it is ready before each call, by the clone that is called.
+/// A service that opens the session `s-1`, and must be asked whether it is ready before each call,
+/// by the clone that is called.
 #[derive(Default)]
-struct Strict {
+struct Opening {
     is_ready: bool,
 }
 
-impl Clone for Strict {
+impl Clone for Opening {
     fn clone(&self) -> Self {
         Self::default()
     }
 }
 
-impl tower::Service<Request<McpBody>> for Strict {
+impl tower::Service<Request<McpBody>> for Opening {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = std::future::Ready<Result<Self::Response, Infallible>>;
@@ -594,7 +597,7 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
         BoxSessionStore::new(Shaky::default()),
     ] {
         let guard = SessionGuardLayer::new(store);
-        let mut service = McpRequestLayer::new().layer(guard.layer(Strict::default()));
+        let mut service = McpRequestLayer::new().layer(guard.layer(Opening::default()));
         for (session, body) in [(None, INITIALIZE), (Some("s-1"), LIST), (Some("s-1"), LIST)] {
             let mut request = post(session)
                 .header("content-type", "application/json")
@@ -610,4 +613,69 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
             assert_eq!(answer.status(), StatusCode::OK);
         }
     }
+}
+
+/// Asks a whole stack around a service that opens the session `s-1`.
+async fn ask_stack<L>(
+    stack: &L,
+    token: &str,
+    session: Option<&str>,
+    body: &'static str,
+) -> StatusCode
+where
+    L: Layer<Opening>,
+    L::Service: tower::Service<
+            Request<Full<Bytes>>,
+            Response = Response<AuthBody<Full<Bytes>>>,
+            Error = Infallible,
+        >,
+{
+    let request = post(session)
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/json")
+        .body(Full::from(body))
+        .unwrap();
+    let answer = stack.layer(Opening::default()).oneshot(request).await;
+    answer.unwrap().status()
+}
+
+#[tokio::test]
+async fn the_stack_guards_sessions_unasked_and_says_so_in_the_audit_log() {
+    let issuer = TestIssuer::start().unwrap();
+    let token =
+        |who: ClaimsBuilder| issuer.token_signed_with(Algorithm::ES256, &who.issuer(issuer.url()));
+    let resource = "https://mcp.example.com/mcp";
+    let audit = Arc::new(RecordingSink::new());
+    let jwks = issuer.jwks();
+    let stack = |decide: fn() -> Decision| {
+        AuthStack::new(
+            JwtValidator::new(issuer.url(), resource).unwrap(),
+            StaticJwks::from_json(issuer.url(), jwks.as_bytes()).unwrap(),
+            ResourceMetadata::new(resource, [issuer.url()]).unwrap(),
+            policy_fn(move |_| decide()),
+        )
+        .with_audit(Arc::clone(&audit))
+    };
+    // The session comes before the policy.
+    let first = stack(Decision::forbid);
+    let (alice, bob) = (token(alice()), token(bob()));
+    assert_eq!(ask_stack(&first, &bob, Some("s-1"), LIST).await, 404);
+    let events = audit.events();
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].user(), Some("bob"));
+    assert_eq!(events[0].action(), "tools/list");
+    assert_eq!(events[0].decision(), AuditDecision::Deny);
+    assert_eq!(events[0].reason(), Reason::SessionMismatch);
+    let fingerprint = SessionHash::of(b"s-1").unwrap().to_string();
+    assert_eq!(events[0].session(), fingerprint.get(..8));
+
+    // Two stacks share a store.
+    let store = MemorySessionStore::new();
+    let open = |store: &MemorySessionStore| stack(Decision::allow).with_sessions(store.clone());
+    let (one, other, third) = (open(&store), open(&store), open(&MemorySessionStore::new()));
+    assert_eq!(ask_stack(&one, &alice, None, INITIALIZE).await, 200);
+    assert_eq!(ask_stack(&one, &alice, Some("s-1"), LIST).await, 200);
+    assert_eq!(ask_stack(&other, &alice, Some("s-1"), LIST).await, 200);
+    assert_eq!(ask_stack(&other, &bob, Some("s-1"), LIST).await, 404);
+    assert_eq!(ask_stack(&third, &alice, Some("s-1"), LIST).await, 404);
 }

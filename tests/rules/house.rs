@@ -15,9 +15,10 @@ use http_body_util::{
 use mcp_auth::{
     AuditEvent, AuthBody, AuthStack, BoxKeyStore, BoxRateLimitStore, BoxRevocationStore,
     JsonReject, JwtValidator, KeyMap, KeyMapLayer, McpBody, MemoryRateLimitStore,
-    MemoryRevocationStore, Policy, Quota, RateLimit, RateLimitLayer, RecordingSink, Reject,
-    ResourceMetadata, RevocationLayer, ScopePolicy, StaticJwks, UnixTime, UpstreamKey,
-    UpstreamKeyId, VerificationKey, VerificationKeyId,
+    MemoryRevocationStore, MemorySessionStore, Policy, Quota, RateLimit, RateLimitLayer,
+    RecordingSink, Reject, ResourceMetadata, RevocationLayer, ScopePolicy, SessionHash,
+    SessionOwner, SessionStore, StaticJwks, UnixTime, UpstreamKey, UpstreamKeyId, VerificationKey,
+    VerificationKeyId,
     testing::{ClaimsBuilder, TestClock, TestIssuer},
 };
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneService};
@@ -137,6 +138,7 @@ impl House {
         .with_revocation_layer(plan.revocation)
         .with_rate_limit(plan.limits)
         .with_upstream_keys_layer(plan.upstream_keys)
+        .with_sessions(sessions_of_alice())
         .with_audit(Arc::clone(&audit))
         .with_clock(clock.clone())
         .with_reject(plan.reject);
@@ -259,6 +261,18 @@ pub fn calls_per_hour(calls: u32) -> RateLimitLayer<BoxRateLimitStore> {
 pub fn alice(scope: &str) -> ClaimsBuilder {
     let claims = ISSUER.claims().made_at(NOW).scope(scope);
     claims.jwt_id("t-1").session_id("s-1")
+}
+
+/// The sessions that the rules name are hers.
+fn sessions_of_alice() -> MemorySessionStore {
+    let sessions = MemorySessionStore::new();
+    let owner = SessionOwner::of(alice("").to_verified().unwrap().principal());
+    for id in ["s", "s-9", "session-1"] {
+        let session = SessionHash::of(id.as_bytes()).unwrap();
+        let bound = sessions.bind(session, owner, NOW).now_or_never();
+        assert!(matches!(bound, Some(Ok(Some(_)))));
+    }
+    sessions
 }
 
 pub fn reader() -> String {
