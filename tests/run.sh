@@ -18,6 +18,7 @@ need() {
 command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.88 or newer (https://rustup.rs)" >&2; exit 1; }
 need cc gcc
 need curl curl
+need npm npm
 
 # Some tests run the gateway as a process of its own.
 cargo build --locked --all-features --examples
@@ -27,3 +28,6 @@ cargo test --locked --all-features
 for example in policy_only custom_store single_layer check_again axum_service hyper_service; do
     cargo run --locked --quiet --example "$example"
 done
+
+# The official conformance suite, behind the stack as without it.
+tests/e2e/conformance.sh

@@ -11,7 +11,10 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -205,7 +208,7 @@ async fn a_session_serves_its_principal_with_every_method() {
 }
 
 #[tokio::test]
-async fn anybody_elses_session_is_like_one_that_never_was() {
+async fn trap_10_anybody_elses_session_is_like_one_that_never_was() {
     let house = House::new().answers(200, &["s-1"]);
     house.open(&alice()).await;
     house.seen();
@@ -369,6 +372,15 @@ async fn a_revision_without_sessions_passes_on_none() {
             assert!(!headers.contains_key("mcp-session-id"));
             assert!(!headers.contains_key("last-event-id"));
         }
+    }
+    // One that is not known is held to the newest.
+    for method in [Method::GET, Method::DELETE] {
+        let request = request(method, Some("s-1")).header("mcp-protocol-version", "2099-01-01");
+        house.send(Some(&bob()), request, "").await;
+        let [(_, headers)] = &house.seen()[..] else {
+            panic!("the service saw not one request");
+        };
+        assert!(!headers.contains_key("mcp-session-id"));
     }
     // And none of them has ended.
     assert_eq!(house.list(&alice(), "s-1").await.status, StatusCode::OK);
@@ -565,11 +577,15 @@ async fn without_the_layers_in_front_nothing_passes() {
 #[derive(Default)]
 struct Opening {
     is_ready: bool,
+    calls: Arc<AtomicUsize>,
 }
 
 impl Clone for Opening {
     fn clone(&self) -> Self {
-        Self::default()
+        Self {
+            is_ready: false,
+            calls: Arc::clone(&self.calls),
+        }
     }
 }
 
@@ -585,6 +601,7 @@ impl tower::Service<Request<McpBody>> for Opening {
 
     fn call(&mut self, _: Request<McpBody>) -> Self::Future {
         assert!(std::mem::take(&mut self.is_ready), "it was not ready");
+        self.calls.fetch_add(1, Ordering::Relaxed);
         let response = Response::builder().header("mcp-session-id", "s-1");
         std::future::ready(Ok(response.body(Full::default()).unwrap()))
     }
@@ -615,67 +632,187 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
     }
 }
 
-/// Asks a whole stack around a service that opens the session `s-1`.
-async fn ask_stack<L>(
-    stack: &L,
-    token: &str,
-    session: Option<&str>,
-    body: &'static str,
-) -> StatusCode
-where
-    L: Layer<Opening>,
-    L::Service: tower::Service<
+/// A whole stack, whose policy decides the same about everything.
+struct Stacked {
+    issuer: TestIssuer,
+    audit: Arc<RecordingSink>,
+    inner: Opening,
+}
+
+impl Stacked {
+    fn new() -> Self {
+        Self {
+            issuer: TestIssuer::start().unwrap(),
+            audit: Arc::default(),
+            inner: Opening::default(),
+        }
+    }
+
+    fn token(&self, who: ClaimsBuilder) -> String {
+        let who = who.issuer(self.issuer.url());
+        self.issuer.token_signed_with(Algorithm::ES256, &who)
+    }
+
+    fn around<T: SessionStore>(&self, decide: fn() -> Decision, store: T) -> impl Ask {
+        let (issuer, resource) = (self.issuer.url(), "https://mcp.example.com/mcp");
+        AuthStack::new(
+            JwtValidator::new(issuer, resource).unwrap(),
+            StaticJwks::from_json(issuer, self.issuer.jwks().as_bytes()).unwrap(),
+            ResourceMetadata::new(resource, [issuer]).unwrap(),
+            policy_fn(move |_| decide()),
+        )
+        .with_audit(Arc::clone(&self.audit))
+        .with_sessions(store)
+        .layer(self.inner.clone())
+    }
+
+    fn calls(&self) -> usize {
+        self.inner.calls.load(Ordering::Relaxed)
+    }
+}
+
+/// A service to be asked.
+trait Ask:
+    tower::Service<
+        Request<Full<Bytes>>,
+        Response = Response<AuthBody<Full<Bytes>>>,
+        Error = Infallible,
+    > + Clone
+{
+    async fn ask(&self, method: Method, token: Option<&str>, session: Option<&str>) -> StatusCode {
+        let body = match (&method, session) {
+            (&Method::POST, None) => INITIALIZE,
+            (&Method::POST, Some(_)) => LIST,
+            _ => "",
+        };
+        self.ask_this(method, token, session, body).await
+    }
+
+    async fn ask_this(
+        &self,
+        method: Method,
+        token: Option<&str>,
+        session: Option<&str>,
+        body: &'static str,
+    ) -> StatusCode {
+        let mut request = request(method, session).header("content-type", "application/json");
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(Full::from(body)).unwrap();
+        self.clone().oneshot(request).await.unwrap().status()
+    }
+}
+
+impl<S> Ask for S where
+    S: tower::Service<
             Request<Full<Bytes>>,
             Response = Response<AuthBody<Full<Bytes>>>,
             Error = Infallible,
-        >,
+        > + Clone
 {
-    let request = post(session)
-        .header("authorization", format!("Bearer {token}"))
-        .header("content-type", "application/json")
-        .body(Full::from(body))
-        .unwrap();
-    let answer = stack.layer(Opening::default()).oneshot(request).await;
-    answer.unwrap().status()
 }
 
 #[tokio::test]
-async fn the_stack_guards_sessions_unasked_and_says_so_in_the_audit_log() {
-    let issuer = TestIssuer::start().unwrap();
-    let token =
-        |who: ClaimsBuilder| issuer.token_signed_with(Algorithm::ES256, &who.issuer(issuer.url()));
-    let resource = "https://mcp.example.com/mcp";
-    let audit = Arc::new(RecordingSink::new());
-    let jwks = issuer.jwks();
-    let stack = |decide: fn() -> Decision| {
-        AuthStack::new(
-            JwtValidator::new(issuer.url(), resource).unwrap(),
-            StaticJwks::from_json(issuer.url(), jwks.as_bytes()).unwrap(),
-            ResourceMetadata::new(resource, [issuer.url()]).unwrap(),
-            policy_fn(move |_| decide()),
-        )
-        .with_audit(Arc::clone(&audit))
-    };
-    // The session comes before the policy.
-    let first = stack(Decision::forbid);
-    let (alice, bob) = (token(alice()), token(bob()));
-    assert_eq!(ask_stack(&first, &bob, Some("s-1"), LIST).await, 404);
-    let events = audit.events();
+async fn trap_08_get_and_delete_are_the_principals_own_as_well() {
+    let house = Stacked::new();
+    let stack = house.around(Decision::allow, MemorySessionStore::new());
+    let (alice, bob) = (house.token(alice()), house.token(bob()));
+    assert_eq!(stack.ask(Method::POST, Some(&alice), None).await, 200);
+    assert_eq!(house.calls(), 1);
+    for method in [Method::GET, Method::HEAD, Method::DELETE] {
+        let ask = |token| stack.ask(method.clone(), token, Some("s-1"));
+        assert_eq!(ask(None).await, 401, "{method}");
+        assert_eq!(ask(Some(&bob)).await, 404, "{method}");
+    }
+    assert_eq!(house.calls(), 1);
+    for method in [Method::GET, Method::HEAD, Method::DELETE] {
+        let answer = stack.ask(method, Some(&alice), Some("s-1")).await;
+        assert_eq!(answer, 200);
+    }
+    assert_eq!(house.calls(), 4);
+}
+
+#[tokio::test]
+async fn trap_09_a_session_authenticates_nobody() {
+    let house = Stacked::new();
+    let stack = house.around(Decision::allow, MemorySessionStore::new());
+    let expired = house.token(alice().made_at(START));
+    let alice = house.token(alice());
+    assert_eq!(stack.ask(Method::POST, Some(&alice), None).await, 200);
+    assert_eq!(
+        stack.ask(Method::POST, Some(&alice), Some("s-1")).await,
+        200
+    );
+    assert_eq!(house.calls(), 2);
+    for method in [Method::POST, Method::GET, Method::DELETE] {
+        for token in [None, Some(&*expired), Some("no.token.atall")] {
+            let answer = stack.ask(method.clone(), token, Some("s-1")).await;
+            assert_eq!(answer, 401, "{method} {token:?}");
+        }
+    }
+    assert_eq!(house.calls(), 2);
+}
+
+#[tokio::test]
+async fn the_stack_tells_the_audit_log_before_it_asks_the_policy() {
+    let house = Stacked::new();
+    let stack = house.around(Decision::forbid, MemorySessionStore::new());
+    let bob = house.token(bob());
+    assert_eq!(stack.ask(Method::POST, Some(&bob), Some("s-1")).await, 404);
+    let events = house.audit.events();
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].user(), Some("bob"));
     assert_eq!(events[0].action(), "tools/list");
     assert_eq!(events[0].decision(), AuditDecision::Deny);
     assert_eq!(events[0].reason(), Reason::SessionMismatch);
+    assert_eq!(events[0].status(), Some(404));
     let fingerprint = SessionHash::of(b"s-1").unwrap().to_string();
     assert_eq!(events[0].session(), fingerprint.get(..8));
+    assert_eq!(house.calls(), 0);
+}
 
-    // Two stacks share a store.
+#[tokio::test]
+async fn the_session_is_asked_for_between_message_and_policy() {
+    let house = Stacked::new();
+    let down = Shaky {
+        owner_down: true,
+        ..Shaky::default()
+    };
+    let stack = house.around(Decision::forbid, down);
+    let alice = house.token(alice());
+    let ask = |body| stack.ask_this(Method::POST, Some(&alice), Some("s-1"), body);
+    assert_eq!(ask("{}").await, 400);
+    assert_eq!(ask(LIST).await, 503);
+    // Where no session is named, the policy has its say.
+    let answer = stack.ask_this(Method::POST, Some(&alice), None, LIST).await;
+    assert_eq!(answer, 403);
+    assert_eq!(house.calls(), 0);
+}
+
+#[tokio::test]
+async fn two_stacks_share_a_store() {
+    let house = Stacked::new();
     let store = MemorySessionStore::new();
-    let open = |store: &MemorySessionStore| stack(Decision::allow).with_sessions(store.clone());
-    let (one, other, third) = (open(&store), open(&store), open(&MemorySessionStore::new()));
-    assert_eq!(ask_stack(&one, &alice, None, INITIALIZE).await, 200);
-    assert_eq!(ask_stack(&one, &alice, Some("s-1"), LIST).await, 200);
-    assert_eq!(ask_stack(&other, &alice, Some("s-1"), LIST).await, 200);
-    assert_eq!(ask_stack(&other, &bob, Some("s-1"), LIST).await, 404);
-    assert_eq!(ask_stack(&third, &alice, Some("s-1"), LIST).await, 404);
+    let one = house.around(Decision::allow, store.clone());
+    let other = house.around(Decision::allow, store);
+    let third = house.around(Decision::allow, MemorySessionStore::new());
+    let (alice, bob) = (house.token(alice()), house.token(bob()));
+    assert_eq!(one.ask(Method::POST, Some(&alice), None).await, 200);
+    for (stack, token, expected) in [(&one, &alice, 200), (&one, &bob, 404)] {
+        assert_eq!(
+            stack.ask(Method::POST, Some(token), Some("s-1")).await,
+            expected
+        );
+    }
+    for (token, expected) in [(&alice, 200), (&bob, 404)] {
+        assert_eq!(
+            other.ask(Method::POST, Some(token), Some("s-1")).await,
+            expected
+        );
+    }
+    assert_eq!(
+        third.ask(Method::POST, Some(&alice), Some("s-1")).await,
+        404
+    );
 }
