@@ -31,9 +31,12 @@
 //! | [`JwtValidateLayer`]: the bearer token | 401, 400, 503 |
 //! | [`RevocationLayer`]: tokens that were revoked | 401, 503 |
 //! | [`McpRequestLayer`]: the message | 400, 405, 408, 413, 415 |
+//! | [`SessionGuardLayer`]: sessions, each its principal's own | 404, 503 |
 //! | [`ScopeGuardLayer`]: the policy | 403, -32601 |
 //! | [`RateLimitLayer`]: the limits | 429, 503 |
 //! | [`KeyMapLayer`]: the upstream key | 403, 502, 503 |
+//! | [`ListFilterLayer`]: what lists show | 502 for what cannot be read |
+//! | [`StreamGuardLayer`]: streams that outlive their token | 429 for too many; ends them |
 //!
 //! # Features
 //!
@@ -67,6 +70,7 @@ mod rate;
 mod reject;
 mod revocation;
 mod secret;
+mod session;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod stack;
 #[cfg(feature = "test-util")]
@@ -92,11 +96,14 @@ pub use self::{
     layers::{
         audit_log::AuditLogLayer,
         key_map::{KeyHeader, KeyMapLayer},
+        list_filter::ListFilterLayer,
         mcp_request::{McpBody, McpRequestLayer},
         rate_limit::{PeerAddr, RateLimit, RateLimitLayer},
         resource_metadata::{ResourceMetadataEndpoint, ResourceMetadataLayer},
         revocation::RevocationLayer,
         scope_guard::ScopeGuardLayer,
+        session_guard::SessionGuardLayer,
+        stream_guard::StreamGuardLayer,
     },
     mcp::{
         McpRequest, Message, MessageError, MessageKind, Operation, ProtocolVersion, RequestId,
@@ -114,6 +121,7 @@ pub use self::{
         revocation_store_fn,
     },
     secret::Secret,
+    session::{BoxSessionStore, MemorySessionStore, SessionHash, SessionOwner, SessionStore},
     token::{Claims, Principal, Scope, ScopeToken, VerifiedToken},
     trail::AuthTrail,
 };

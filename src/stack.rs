@@ -25,23 +25,29 @@ use crate::{
         audit_log::{AuditLogLayer, AuditLogService},
         jwt_validate::{JwtValidateLayer, JwtValidateService},
         key_map::{KeyHeader, KeyMapBody, KeyMapLayer, KeyMapService},
+        list_filter::{ListFilterBody, ListFilterLayer, ListFilterService},
         mcp_request::{McpBody, McpRequestLayer, McpRequestService},
         rate_limit::{RateLimitLayer, RateLimitService},
         resource_metadata::{ResourceMetadataLayer, ResourceMetadataService},
         revocation::{RevocationLayer, RevocationService},
         scope_guard::{ScopeGuardLayer, ScopeGuardService},
+        session_guard::{SessionGuardLayer, SessionGuardService},
+        shared::FailMode,
+        stream_guard::{StreamGuardBody, StreamGuardLayer, StreamGuardService},
     },
     oauth::ResourceMetadata,
     policy::Policy,
     rate::{Quota, RateKey, RateLimitStore, Verdict},
     reject::{Reject, RejectBody},
     revocation::{Revocation, RevocationStore},
+    session::{MemorySessionStore, SessionStore},
     token::{JwtValidator, VerifiedToken},
 };
 
 /// All layers in the one right order: what stands outside of what is not left to the user.
 ///
-/// Token check, message reading and policy are always there; the rest is added. The inner service
+/// Token check, message reading, policy, the filter of lists and the guard of streams are always
+/// there; the rest is added. The inner service
 /// takes requests with an [`McpBody`](crate::McpBody) and sees the caller as
 /// [`VerifiedToken`](crate::VerifiedToken) in their extensions, never the token.
 ///
@@ -61,14 +67,17 @@ use crate::{
 /// ```
 #[derive(Clone)]
 #[must_use]
-pub struct AuthStack<K, V = Off, L = Off, U = Off> {
+pub struct AuthStack<K, V = Off, L = Off, U = Off, T = MemorySessionStore> {
     validate: JwtValidateLayer<K>,
     metadata: ResourceMetadata,
     policy: Arc<dyn Policy>,
     read: McpRequestLayer,
+    sessions: SessionGuardLayer<T>,
     revocation: Option<RevocationLayer<V>>,
     rate_limit: Option<RateLimitLayer<L>>,
     keys: KeyMapLayer<U>,
+    shows_all: bool,
+    streams: StreamGuardLayer<Off>,
     audit: Option<AuditLogLayer>,
     clock: Option<Arc<dyn Clock>>,
     reject: Option<Arc<dyn Reject>>,
@@ -88,9 +97,12 @@ impl<K> AuthStack<K> {
             metadata,
             policy: Arc::new(policy),
             read: McpRequestLayer::new(),
+            sessions: SessionGuardLayer::new(MemorySessionStore::new()),
             revocation: None,
             rate_limit: None,
             keys: KeyMapLayer::of(None),
+            shows_all: false,
+            streams: StreamGuardLayer::of(None),
             audit: None,
             clock: None,
             reject: None,
@@ -98,22 +110,28 @@ impl<K> AuthStack<K> {
     }
 }
 
-impl<K, V, L, U> AuthStack<K, V, L, U> {
+impl<K, V, L, U, T> AuthStack<K, V, L, U, T> {
     /// Refuses tokens that `store` says were revoked.
-    pub fn with_revocation<V2>(self, store: V2) -> AuthStack<K, V2, L, U> {
+    pub fn with_revocation<V2>(self, store: V2) -> AuthStack<K, V2, L, U, T> {
         self.with_revocation_layer(RevocationLayer::new(store))
     }
 
     /// The same with the layer as you set it up.
-    pub fn with_revocation_layer<V2>(self, layer: RevocationLayer<V2>) -> AuthStack<K, V2, L, U> {
+    pub fn with_revocation_layer<V2>(
+        self,
+        layer: RevocationLayer<V2>,
+    ) -> AuthStack<K, V2, L, U, T> {
         AuthStack {
             validate: self.validate,
             metadata: self.metadata,
             policy: self.policy,
             read: self.read,
+            sessions: self.sessions,
             revocation: Some(layer),
             rate_limit: self.rate_limit,
             keys: self.keys,
+            shows_all: self.shows_all,
+            streams: self.streams,
             audit: self.audit,
             clock: self.clock,
             reject: self.reject,
@@ -121,15 +139,18 @@ impl<K, V, L, U> AuthStack<K, V, L, U> {
     }
 
     /// Counts what callers ask for.
-    pub fn with_rate_limit<L2>(self, layer: RateLimitLayer<L2>) -> AuthStack<K, V, L2, U> {
+    pub fn with_rate_limit<L2>(self, layer: RateLimitLayer<L2>) -> AuthStack<K, V, L2, U, T> {
         AuthStack {
             validate: self.validate,
             metadata: self.metadata,
             policy: self.policy,
             read: self.read,
+            sessions: self.sessions,
             revocation: self.revocation,
             rate_limit: Some(layer),
             keys: self.keys,
+            shows_all: self.shows_all,
+            streams: self.streams,
             audit: self.audit,
             clock: self.clock,
             reject: self.reject,
@@ -137,24 +158,68 @@ impl<K, V, L, U> AuthStack<K, V, L, U> {
     }
 
     /// Swaps the caller's identity for a key of `store`, under `header`.
-    pub fn with_upstream_keys<U2>(self, store: U2, header: KeyHeader) -> AuthStack<K, V, L, U2> {
+    pub fn with_upstream_keys<U2>(self, store: U2, header: KeyHeader) -> AuthStack<K, V, L, U2, T> {
         self.with_upstream_keys_layer(KeyMapLayer::new(store).with_header(header))
     }
 
     /// The same with the layer as you set it up.
-    pub fn with_upstream_keys_layer<U2>(self, layer: KeyMapLayer<U2>) -> AuthStack<K, V, L, U2> {
+    pub fn with_upstream_keys_layer<U2>(self, layer: KeyMapLayer<U2>) -> AuthStack<K, V, L, U2, T> {
         AuthStack {
             validate: self.validate,
             metadata: self.metadata,
             policy: self.policy,
             read: self.read,
+            sessions: self.sessions,
             revocation: self.revocation,
             rate_limit: self.rate_limit,
             keys: layer,
+            shows_all: self.shows_all,
+            streams: self.streams,
             audit: self.audit,
             clock: self.clock,
             reject: self.reject,
         }
+    }
+
+    /// Shows every list in full, also what the caller lacks the scopes for: for clients that then
+    /// ask for more scopes.
+    pub const fn show_all(mut self) -> Self {
+        self.shows_all = true;
+        self
+    }
+
+    /// Remembers in `store` whose a session is, instead of in a
+    /// [`MemorySessionStore`](crate::MemorySessionStore) of its own: where there are several
+    /// instances, or several stacks in front of one server.
+    pub fn with_sessions<T2>(self, store: T2) -> AuthStack<K, V, L, U, T2> {
+        AuthStack {
+            validate: self.validate,
+            metadata: self.metadata,
+            policy: self.policy,
+            read: self.read,
+            sessions: SessionGuardLayer::new(store),
+            revocation: self.revocation,
+            rate_limit: self.rate_limit,
+            keys: self.keys,
+            shows_all: self.shows_all,
+            streams: self.streams,
+            audit: self.audit,
+            clock: self.clock,
+            reject: self.reject,
+        }
+    }
+
+    /// Lets a principal have so many streams at once (default 32), on this instance.
+    pub fn with_max_streams(mut self, streams: usize) -> Self {
+        self.streams = self.streams.with_max_streams(streams);
+        self
+    }
+
+    /// Cuts event streams that answer a call, too, when the token expires or is revoked; by default
+    /// only those are ended that a GET and `subscriptions/listen` open.
+    pub fn cut_answers(mut self) -> Self {
+        self.streams = self.streams.cut_answers();
+        self
     }
 
     /// Tells `sink` what happened to every request.
@@ -202,21 +267,34 @@ macro_rules! shared {
     }};
 }
 
-impl<S, K, V, L, U> Layer<S> for AuthStack<K, V, L, U>
+impl<S, K, V, L, U, T> Layer<S> for AuthStack<K, V, L, U, T>
 where
     K: Clone,
     V: Clone,
     L: Clone,
     U: Clone,
+    T: Clone,
 {
-    type Service = Auth<S, K, V, L, U>;
+    type Service = Auth<S, K, V, L, U, T>;
 
     fn layer(&self, inner: S) -> Self::Service {
         let base = self.policy.base();
         let metadata = self.metadata.clone().with_scopes_supported(&base);
 
         // Innermost first.
-        let keyed = shared!(self, self.keys.clone()).layer(inner);
+        let watch = match &self.revocation {
+            Some(layer) => self
+                .streams
+                .asking(Some(layer.store().clone()), layer.fail_mode().clone()),
+            None => self.streams.asking(None, FailMode::default()),
+        };
+        let watched = shared!(self, watch.with_leeway(self.validate.leeway())).layer(inner);
+        let filtered = if self.shows_all {
+            ListFilterService::pass_through(watched)
+        } else {
+            shared!(self, ListFilterLayer::new(Arc::clone(&self.policy))).layer(watched)
+        };
+        let keyed = shared!(self, self.keys.clone()).layer(filtered);
         let limited = match &self.rate_limit {
             Some(layer) => shared!(self, layer.clone()).layer(keyed),
             None => RateLimitService::pass_through(keyed),
@@ -224,7 +302,8 @@ where
         let guarded = shared!(self, ScopeGuardLayer::new(Arc::clone(&self.policy)))
             .with_metadata(&metadata)
             .layer(limited);
-        let read = shared!(self, self.read.clone()).layer(guarded);
+        let sessions = shared!(self, self.sessions.clone()).layer(guarded);
+        let read = shared!(self, self.read.clone()).layer(sessions);
         let unrevoked = match &self.revocation {
             Some(layer) => shared!(self, layer.clone())
                 .with_base(base.clone())
@@ -248,7 +327,7 @@ where
     }
 }
 
-impl<K, V, L, U> fmt::Debug for AuthStack<K, V, L, U> {
+impl<K, V, L, U, T> fmt::Debug for AuthStack<K, V, L, U, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthStack")
             .field("resource", self.metadata.resource())
@@ -258,11 +337,21 @@ impl<K, V, L, U> fmt::Debug for AuthStack<K, V, L, U> {
 }
 
 /// The layers around `S`, outermost first.
-type Tower<S, K, V, L, U> = AuditLogService<
+type Tower<S, K, V, L, U, T> = AuditLogService<
     ResourceMetadataService<
         JwtValidateService<
             RevocationService<
-                McpRequestService<ScopeGuardService<RateLimitService<KeyMapService<S, U>, L>>>,
+                McpRequestService<
+                    SessionGuardService<
+                        ScopeGuardService<
+                            RateLimitService<
+                                KeyMapService<ListFilterService<StreamGuardService<S, V>>, U>,
+                                L,
+                            >,
+                        >,
+                        T,
+                    >,
+                >,
                 V,
             >,
             K,
@@ -272,32 +361,33 @@ type Tower<S, K, V, L, U> = AuditLogService<
 
 /// The service of [`AuthStack`].
 #[derive(Clone)]
-pub struct Auth<S, K, V = Off, L = Off, U = Off> {
-    tower: Tower<S, K, V, L, U>,
+pub struct Auth<S, K, V = Off, L = Off, U = Off, T = MemorySessionStore> {
+    tower: Tower<S, K, V, L, U, T>,
 }
 
-impl<S, K, V, L, U> fmt::Debug for Auth<S, K, V, L, U> {
+impl<S, K, V, L, U, T> fmt::Debug for Auth<S, K, V, L, U, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Auth").finish_non_exhaustive()
     }
 }
 
-impl<S, K, V, L, U, B, ResB> Service<Request<B>> for Auth<S, K, V, L, U>
+impl<S, K, V, L, U, T, B, ResB> Service<Request<B>> for Auth<S, K, V, L, U, T>
 where
     S: Service<Request<McpBody>, Response = Response<ResB>> + Clone,
     K: KeyStore<VerificationKeyId, Key = VerificationKey>,
     V: RevocationStore,
     L: RateLimitStore,
     U: KeyStore<UpstreamKeyId, Key = UpstreamKey>,
+    T: SessionStore,
     B: Body<Data = Bytes>,
     ResB: RejectBody,
 {
     type Response = Response<AuthBody<ResB>>;
     type Error = S::Error;
-    type Future = AuthFuture<<Tower<S, K, V, L, U> as Service<Request<B>>>::Future>;
+    type Future = AuthFuture<<Tower<S, K, V, L, U, T> as Service<Request<B>>>::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        <Tower<S, K, V, L, U> as Service<Request<B>>>::poll_ready(&mut self.tower, context)
+        <Tower<S, K, V, L, U, T> as Service<Request<B>>>::poll_ready(&mut self.tower, context)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
@@ -317,7 +407,7 @@ pin_project! {
 
 impl<F, B, E> Future for AuthFuture<F>
 where
-    F: Future<Output = Result<Response<KeyMapBody<B>>, E>>,
+    F: Future<Output = Result<Response<KeyMapBody<ListFilterBody<StreamGuardBody<B>>>>, E>>,
 {
     type Output = Result<Response<AuthBody<B>>, E>;
 
@@ -339,7 +429,7 @@ pin_project! {
     #[derive(Debug)]
     pub struct AuthBody<B> {
         #[pin]
-        inner: KeyMapBody<B>,
+        inner: KeyMapBody<ListFilterBody<StreamGuardBody<B>>>,
     }
 }
 

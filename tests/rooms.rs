@@ -36,13 +36,13 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use mcp_auth::{
     AuditLogLayer, Auth, AuthStack, AuthTrail, Decision, Granted, JwtValidateLayer, JwtValidator,
-    KeyHeader, KeyMap, KeyMapLayer, KeyStore, McpBody, McpRequest, McpRequestLayer,
-    MemoryRateLimitStore, MemoryRevocationStore, Off, PeerAddr, PolicyFn, Quota, RateKey,
-    RateLimit, RateLimitLayer, RateLimitStore, RecordingSink, Rejection, ResourceMetadata,
-    ResourceMetadataLayer, Revocation, RevocationLayer, RevocationStore, ScopeGuardLayer,
-    StaticJwks, StoreError, UnixTime, UpstreamKey, UpstreamKeyId, Verdict, VerificationKey,
-    VerificationKeyId, VerifiedToken, key_store_fn, policy_fn, revocation_store_fn,
-    testing::TestIssuer,
+    KeyHeader, KeyMap, KeyMapLayer, KeyStore, ListFilterLayer, McpBody, McpRequest,
+    McpRequestLayer, MemoryRateLimitStore, MemoryRevocationStore, MemorySessionStore, Off,
+    PeerAddr, PolicyFn, Quota, RateKey, RateLimit, RateLimitLayer, RateLimitStore, RecordingSink,
+    Rejection, ResourceMetadata, ResourceMetadataLayer, Revocation, RevocationLayer,
+    RevocationStore, ScopeGuardLayer, SessionGuardLayer, StaticJwks, StoreError, StreamGuardLayer,
+    UnixTime, UpstreamKey, UpstreamKeyId, Verdict, VerificationKey, VerificationKeyId,
+    VerifiedToken, key_store_fn, policy_fn, revocation_store_fn, testing::TestIssuer,
 };
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
@@ -629,6 +629,9 @@ rooms! {
         JwtValidateLayer::new(validator(), verification_keys(when))
     };
     revocation needs [VerifiedToken]: |when: When| RevocationLayer::new(revocations(when));
+    session_guard needs [VerifiedToken, McpRequest]: |_: When| {
+        SessionGuardLayer::new(MemorySessionStore::new())
+    };
     mcp_request needs []: |_: When| McpRequestLayer::new();
     scope_guard needs [VerifiedToken, McpRequest]: |_: When| ScopeGuardLayer::new(policy());
     rate_limit needs [VerifiedToken, McpRequest, PeerAddr]: |when: When| {
@@ -637,6 +640,10 @@ rooms! {
         RateLimitLayer::new(counts, RateLimit::new("calls", quota).per_peer())
     };
     key_map needs [VerifiedToken]: |when: When| KeyMapLayer::new(upstream_keys(when));
+    list_filter needs [VerifiedToken, McpRequest]: |_: When| ListFilterLayer::new(policy());
+    stream_guard needs [VerifiedToken, McpRequest]: |when: When| {
+        StreamGuardLayer::new(revocations(when))
+    };
 }
 
 passes!(whole_stack, needs [], |when: When| stack(when, Arc::default()));

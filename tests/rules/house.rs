@@ -14,10 +14,10 @@ use http_body_util::{
 };
 use mcp_auth::{
     AuditEvent, AuthBody, AuthStack, BoxKeyStore, BoxRateLimitStore, BoxRevocationStore,
-    JsonReject, JwtValidator, KeyMap, KeyMapLayer, McpBody, MemoryRateLimitStore,
-    MemoryRevocationStore, Policy, Quota, RateLimit, RateLimitLayer, RecordingSink, Reject,
-    ResourceMetadata, RevocationLayer, ScopePolicy, StaticJwks, UnixTime, UpstreamKey,
-    UpstreamKeyId, VerificationKey, VerificationKeyId,
+    BoxSessionStore, JsonReject, JwtValidator, KeyMap, KeyMapLayer, McpBody, MemoryRateLimitStore,
+    MemoryRevocationStore, MemorySessionStore, Policy, Quota, RateLimit, RateLimitLayer,
+    RecordingSink, Reject, ResourceMetadata, RevocationLayer, ScopePolicy, StaticJwks, UnixTime,
+    UpstreamKey, UpstreamKeyId, VerificationKey, VerificationKeyId,
     testing::{ClaimsBuilder, TestClock, TestIssuer},
 };
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneService};
@@ -26,6 +26,9 @@ pub const RESOURCE: &str = "https://mcp.example.com/mcp";
 pub const METADATA: &str =
     r#"resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp""#;
 pub const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+/// The session that the service behind opens, and how the audit log names it.
+pub const SESSION: &str = "session-1";
+pub const SESSION_LOGGED: &str = "84097828";
 const POLICY: &str = r#"{
     "base": ["read:data"],
     "hierarchy": {"admin": ["write:data"], "write:data": ["read:data"]},
@@ -65,6 +68,7 @@ pub struct Plan {
     pub revocation: RevocationLayer<BoxRevocationStore>,
     pub limits: RateLimitLayer<BoxRateLimitStore>,
     pub upstream_keys: KeyMapLayer<BoxKeyStore<UpstreamKeyId, UpstreamKey>>,
+    pub sessions: BoxSessionStore,
     pub upstream: Upstream,
     pub reject: Arc<dyn Reject>,
 }
@@ -104,7 +108,14 @@ impl House {
             revocation: RevocationLayer::new(BoxRevocationStore::new(revocations.clone())),
             limits: calls_per_hour(1000),
             upstream_keys: KeyMapLayer::new(BoxKeyStore::new(key_map)),
-            upstream: answering(|_| Response::new(Full::from("upstream").boxed())),
+            sessions: BoxSessionStore::new(MemorySessionStore::new()),
+            upstream: answering(|seen| {
+                let mut response = Response::builder();
+                if seen.body.windows(10).any(|word| word == b"initialize") {
+                    response = response.header("mcp-session-id", SESSION);
+                }
+                response.body(Full::from("upstream").boxed()).unwrap()
+            }),
             reject: Arc::new(JsonReject),
         };
         change(&mut plan);
@@ -137,6 +148,7 @@ impl House {
         .with_revocation_layer(plan.revocation)
         .with_rate_limit(plan.limits)
         .with_upstream_keys_layer(plan.upstream_keys)
+        .with_sessions(plan.sessions)
         .with_audit(Arc::clone(&audit))
         .with_clock(clock.clone())
         .with_reject(plan.reject);
@@ -215,6 +227,12 @@ impl House {
         let seen = self.seen();
         assert_eq!(seen.len(), before + 1, "{what}: seen by the service");
         (seen.last().unwrap().clone(), event)
+    }
+
+    /// Opens [`SESSION`] for whoever holds the token.
+    pub async fn open_session(&self, token: &str) {
+        let initialize = r#"{"jsonrpc":"2.0","id":0,"method":"initialize"}"#;
+        self.passes("initialize", post(token, initialize)).await;
     }
 
     pub fn seen(&self) -> Vec<Seen> {
