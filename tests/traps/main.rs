@@ -21,6 +21,10 @@ mod support;
 
 mod answers;
 mod batches;
+mod discovery;
+mod limits;
 mod messages;
 mod operations;
+mod outages;
 mod sessions;
+mod tokens;
