@@ -26,6 +26,7 @@ use crate::{
         jwt_validate::{JwtValidateLayer, JwtValidateService},
         key_map::{KeyHeader, KeyMapBody, KeyMapLayer, KeyMapService},
         mcp_request::{McpBody, McpRequestLayer, McpRequestService},
+        origin_guard::{OriginGuardLayer, OriginGuardService, Origins},
         rate_limit::{RateLimitLayer, RateLimitService},
         resource_metadata::{ResourceMetadataLayer, ResourceMetadataService},
         revocation::{RevocationLayer, RevocationService},
@@ -41,7 +42,8 @@ use crate::{
 
 /// All layers in the one right order: what stands outside of what is not left to the user.
 ///
-/// Token check, message reading and policy are always there; the rest is added. The inner service
+/// The guard of hosts and origins, token check, message reading and policy are always there; the
+/// rest is added. The inner service
 /// takes requests with an [`McpBody`](crate::McpBody) and sees the caller as
 /// [`VerifiedToken`](crate::VerifiedToken) in their extensions, never the token.
 ///
@@ -63,6 +65,7 @@ use crate::{
 #[must_use]
 pub struct AuthStack<K, V = Off, L = Off, U = Off> {
     validate: JwtValidateLayer<K>,
+    origins: Option<Origins>,
     metadata: ResourceMetadata,
     policy: Arc<dyn Policy>,
     read: McpRequestLayer,
@@ -85,6 +88,7 @@ impl<K> AuthStack<K> {
     ) -> Self {
         Self {
             validate: JwtValidateLayer::new(validator, keys),
+            origins: None,
             metadata,
             policy: Arc::new(policy),
             read: McpRequestLayer::new(),
@@ -108,6 +112,7 @@ impl<K, V, L, U> AuthStack<K, V, L, U> {
     pub fn with_revocation_layer<V2>(self, layer: RevocationLayer<V2>) -> AuthStack<K, V2, L, U> {
         AuthStack {
             validate: self.validate,
+            origins: self.origins,
             metadata: self.metadata,
             policy: self.policy,
             read: self.read,
@@ -124,6 +129,7 @@ impl<K, V, L, U> AuthStack<K, V, L, U> {
     pub fn with_rate_limit<L2>(self, layer: RateLimitLayer<L2>) -> AuthStack<K, V, L2, U> {
         AuthStack {
             validate: self.validate,
+            origins: self.origins,
             metadata: self.metadata,
             policy: self.policy,
             read: self.read,
@@ -145,6 +151,7 @@ impl<K, V, L, U> AuthStack<K, V, L, U> {
     pub fn with_upstream_keys_layer<U2>(self, layer: KeyMapLayer<U2>) -> AuthStack<K, V, L, U2> {
         AuthStack {
             validate: self.validate,
+            origins: self.origins,
             metadata: self.metadata,
             policy: self.policy,
             read: self.read,
@@ -155,6 +162,13 @@ impl<K, V, L, U> AuthStack<K, V, L, U> {
             clock: self.clock,
             reject: self.reject,
         }
+    }
+
+    /// Answers under the hosts, and to pages of the origins, of `origins` (default: those of the
+    /// resource, by [`Origins::new`]).
+    pub fn with_origins(mut self, origins: Origins) -> Self {
+        self.origins = Some(origins);
+        self
     }
 
     /// Tells `sink` what happened to every request.
@@ -237,12 +251,20 @@ where
             .with_metadata(&metadata)
             .layer(unrevoked);
         let described = ResourceMetadataLayer::new(&metadata).layer(validated);
+        let mut origin_guard = OriginGuardLayer::new(&metadata);
+        if let Some(origins) = &self.origins {
+            origin_guard = origin_guard.with_origins(origins.clone());
+        }
+        if let Some(reject) = &self.reject {
+            origin_guard = origin_guard.with_reject(Arc::clone(reject));
+        }
+        let reached = origin_guard.layer(described);
         let tower = match &self.audit {
             Some(layer) => match &self.clock {
-                Some(clock) => layer.clone().with_clock(Arc::clone(clock)).layer(described),
-                None => layer.layer(described),
+                Some(clock) => layer.clone().with_clock(Arc::clone(clock)).layer(reached),
+                None => layer.layer(reached),
             },
-            None => AuditLogService::pass_through(described),
+            None => AuditLogService::pass_through(reached),
         };
         Auth { tower }
     }
@@ -259,13 +281,15 @@ impl<K, V, L, U> fmt::Debug for AuthStack<K, V, L, U> {
 
 /// The layers around `S`, outermost first.
 type Tower<S, K, V, L, U> = AuditLogService<
-    ResourceMetadataService<
-        JwtValidateService<
-            RevocationService<
-                McpRequestService<ScopeGuardService<RateLimitService<KeyMapService<S, U>, L>>>,
-                V,
+    OriginGuardService<
+        ResourceMetadataService<
+            JwtValidateService<
+                RevocationService<
+                    McpRequestService<ScopeGuardService<RateLimitService<KeyMapService<S, U>, L>>>,
+                    V,
+                >,
+                K,
             >,
-            K,
         >,
     >,
 >;

@@ -9,6 +9,7 @@ pub mod audit_log;
 pub mod jwt_validate;
 pub mod key_map;
 pub mod mcp_request;
+pub mod origin_guard;
 pub mod rate_limit;
 pub mod resource_metadata;
 pub mod revocation;
