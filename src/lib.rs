@@ -32,6 +32,7 @@
 //! | [`JwtValidateLayer`]: the bearer token | 401, 400, 503 |
 //! | [`RevocationLayer`]: tokens that were revoked | 401, 503 |
 //! | [`McpRequestLayer`]: the message | 400, 405, 408, 413, 415 |
+//! | [`SessionGuardLayer`]: sessions, each its principal's own | 404, 503 |
 //! | [`ScopeGuardLayer`]: the policy | 403, -32601 |
 //! | [`RateLimitLayer`]: the limits | 429, 503 |
 //! | [`KeyMapLayer`]: the upstream key | 403, 502, 503 |
@@ -43,7 +44,7 @@
 //! | `aws-lc-rs` | yes | signature checks by AWS-LC |
 //! | `rust-crypto` | no | signature checks in pure Rust, where `aws-lc-rs` is off |
 //! | `fetch` | yes | [`Jwks`]: keys from an issuer, over HTTP |
-//! | `axum` | no | [`RejectBody`] for axum's body |
+//! | `axum` | no | [`RejectBody`] for axum's body; [`VerifiedToken`], [`McpRequest`] and [`Granted`] as extractors |
 //! | `test-util` | no | an issuer, a claims builder, a clock and `RecordingSink`, for tests |
 
 // Without a crypto backend there is no token check and no stack; what only they call lies idle.
@@ -55,6 +56,8 @@
 mod audit;
 mod clock;
 mod error;
+#[cfg(feature = "axum")]
+mod extract;
 mod hash;
 mod json;
 mod keys;
@@ -66,6 +69,7 @@ mod rate;
 mod reject;
 mod revocation;
 mod secret;
+mod session;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod stack;
 #[cfg(feature = "test-util")]
@@ -97,6 +101,7 @@ pub use self::{
         resource_metadata::{ResourceMetadataEndpoint, ResourceMetadataLayer},
         revocation::RevocationLayer,
         scope_guard::ScopeGuardLayer,
+        session_guard::SessionGuardLayer,
     },
     mcp::{
         McpRequest, Message, MessageError, MessageKind, Operation, ProtocolVersion, RequestId,
@@ -104,8 +109,8 @@ pub use self::{
     },
     oauth::{Challenge, ErrorCode, ResourceMetadata},
     policy::{
-        Access, Decision, Denial, DenialKind, Explanation, Grant, Policy, PolicyFn, Requirement,
-        ScopeHierarchy, ScopePolicy, policy_fn,
+        Access, Decision, Denial, DenialKind, Explanation, Grant, Granted, Policy, PolicyFn,
+        Requirement, ScopeHierarchy, ScopePolicy, policy_fn,
     },
     rate::{BoxRateLimitStore, MemoryRateLimitStore, Quota, RateKey, RateLimitStore, Verdict},
     reject::{JsonReject, Reject, RejectBody, RejectFn, Rejection, reject_fn},
@@ -114,6 +119,7 @@ pub use self::{
         revocation_store_fn,
     },
     secret::Secret,
+    session::{BoxSessionStore, MemorySessionStore, SessionHash, SessionOwner, SessionStore},
     token::{Claims, Principal, Scope, ScopeToken, VerifiedToken},
     trail::AuthTrail,
 };
@@ -121,6 +127,6 @@ pub use self::{
 pub use self::{
     keys::{Algorithm, StaticJwks, VerificationKey, VerificationKeyId},
     layers::jwt_validate::JwtValidateLayer,
-    stack::{Auth, AuthBody, AuthFuture, AuthStack},
+    stack::{Auth, AuthBody, AuthFuture, AuthStack, Off},
     token::{JwtValidator, TokenError, UnverifiedToken},
 };

@@ -21,6 +21,7 @@ use crate::{
 /// JSON-RPC codes of our own: outside of the range that JSON-RPC and MCP reserve.
 pub(crate) mod code {
     pub(crate) const FORBIDDEN: i32 = -31403;
+    pub(crate) const NO_SESSION: i32 = -31404;
     pub(crate) const LIMITED: i32 = -31429;
     pub(crate) const UNAVAILABLE: i32 = -31503;
     pub(crate) const UPSTREAM: i32 = -31502;

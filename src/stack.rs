@@ -31,12 +31,14 @@ use crate::{
         resource_metadata::{ResourceMetadataLayer, ResourceMetadataService},
         revocation::{RevocationLayer, RevocationService},
         scope_guard::{ScopeGuardLayer, ScopeGuardService},
+        session_guard::{SessionGuardLayer, SessionGuardService},
     },
     oauth::ResourceMetadata,
     policy::Policy,
     rate::{Quota, RateKey, RateLimitStore, Verdict},
     reject::{Reject, RejectBody},
     revocation::{Revocation, RevocationStore},
+    session::{MemorySessionStore, SessionStore},
     token::{JwtValidator, VerifiedToken},
 };
 
@@ -63,12 +65,13 @@ use crate::{
 /// ```
 #[derive(Clone)]
 #[must_use]
-pub struct AuthStack<K, V = Off, L = Off, U = Off> {
+pub struct AuthStack<K, V = Off, L = Off, U = Off, T = MemorySessionStore> {
     validate: JwtValidateLayer<K>,
     origins: Option<Origins>,
     metadata: ResourceMetadata,
     policy: Arc<dyn Policy>,
     read: McpRequestLayer,
+    sessions: SessionGuardLayer<T>,
     revocation: Option<RevocationLayer<V>>,
     rate_limit: Option<RateLimitLayer<L>>,
     keys: KeyMapLayer<U>,
@@ -92,6 +95,7 @@ impl<K> AuthStack<K> {
             metadata,
             policy: Arc::new(policy),
             read: McpRequestLayer::new(),
+            sessions: SessionGuardLayer::new(MemorySessionStore::new()),
             revocation: None,
             rate_limit: None,
             keys: KeyMapLayer::of(None),
@@ -102,20 +106,24 @@ impl<K> AuthStack<K> {
     }
 }
 
-impl<K, V, L, U> AuthStack<K, V, L, U> {
+impl<K, V, L, U, T> AuthStack<K, V, L, U, T> {
     /// Refuses tokens that `store` says were revoked.
-    pub fn with_revocation<V2>(self, store: V2) -> AuthStack<K, V2, L, U> {
+    pub fn with_revocation<V2>(self, store: V2) -> AuthStack<K, V2, L, U, T> {
         self.with_revocation_layer(RevocationLayer::new(store))
     }
 
     /// The same with the layer as you set it up.
-    pub fn with_revocation_layer<V2>(self, layer: RevocationLayer<V2>) -> AuthStack<K, V2, L, U> {
+    pub fn with_revocation_layer<V2>(
+        self,
+        layer: RevocationLayer<V2>,
+    ) -> AuthStack<K, V2, L, U, T> {
         AuthStack {
             validate: self.validate,
             origins: self.origins,
             metadata: self.metadata,
             policy: self.policy,
             read: self.read,
+            sessions: self.sessions,
             revocation: Some(layer),
             rate_limit: self.rate_limit,
             keys: self.keys,
@@ -126,13 +134,14 @@ impl<K, V, L, U> AuthStack<K, V, L, U> {
     }
 
     /// Counts what callers ask for.
-    pub fn with_rate_limit<L2>(self, layer: RateLimitLayer<L2>) -> AuthStack<K, V, L2, U> {
+    pub fn with_rate_limit<L2>(self, layer: RateLimitLayer<L2>) -> AuthStack<K, V, L2, U, T> {
         AuthStack {
             validate: self.validate,
             origins: self.origins,
             metadata: self.metadata,
             policy: self.policy,
             read: self.read,
+            sessions: self.sessions,
             revocation: self.revocation,
             rate_limit: Some(layer),
             keys: self.keys,
@@ -143,18 +152,19 @@ impl<K, V, L, U> AuthStack<K, V, L, U> {
     }
 
     /// Swaps the caller's identity for a key of `store`, under `header`.
-    pub fn with_upstream_keys<U2>(self, store: U2, header: KeyHeader) -> AuthStack<K, V, L, U2> {
+    pub fn with_upstream_keys<U2>(self, store: U2, header: KeyHeader) -> AuthStack<K, V, L, U2, T> {
         self.with_upstream_keys_layer(KeyMapLayer::new(store).with_header(header))
     }
 
     /// The same with the layer as you set it up.
-    pub fn with_upstream_keys_layer<U2>(self, layer: KeyMapLayer<U2>) -> AuthStack<K, V, L, U2> {
+    pub fn with_upstream_keys_layer<U2>(self, layer: KeyMapLayer<U2>) -> AuthStack<K, V, L, U2, T> {
         AuthStack {
             validate: self.validate,
             origins: self.origins,
             metadata: self.metadata,
             policy: self.policy,
             read: self.read,
+            sessions: self.sessions,
             revocation: self.revocation,
             rate_limit: self.rate_limit,
             keys: layer,
@@ -169,6 +179,26 @@ impl<K, V, L, U> AuthStack<K, V, L, U> {
     pub fn with_origins(mut self, origins: Origins) -> Self {
         self.origins = Some(origins);
         self
+    }
+
+    /// Remembers in `store` whose a session is, instead of in a
+    /// [`MemorySessionStore`](crate::MemorySessionStore) of its own: where there are several
+    /// instances, or several stacks in front of one server.
+    pub fn with_sessions<T2>(self, store: T2) -> AuthStack<K, V, L, U, T2> {
+        AuthStack {
+            validate: self.validate,
+            origins: self.origins,
+            metadata: self.metadata,
+            policy: self.policy,
+            read: self.read,
+            sessions: SessionGuardLayer::new(store),
+            revocation: self.revocation,
+            rate_limit: self.rate_limit,
+            keys: self.keys,
+            audit: self.audit,
+            clock: self.clock,
+            reject: self.reject,
+        }
     }
 
     /// Tells `sink` what happened to every request.
@@ -216,14 +246,15 @@ macro_rules! shared {
     }};
 }
 
-impl<S, K, V, L, U> Layer<S> for AuthStack<K, V, L, U>
+impl<S, K, V, L, U, T> Layer<S> for AuthStack<K, V, L, U, T>
 where
     K: Clone,
     V: Clone,
     L: Clone,
     U: Clone,
+    T: Clone,
 {
-    type Service = Auth<S, K, V, L, U>;
+    type Service = Auth<S, K, V, L, U, T>;
 
     fn layer(&self, inner: S) -> Self::Service {
         let base = self.policy.base();
@@ -238,7 +269,8 @@ where
         let guarded = shared!(self, ScopeGuardLayer::new(Arc::clone(&self.policy)))
             .with_metadata(&metadata)
             .layer(limited);
-        let read = shared!(self, self.read.clone()).layer(guarded);
+        let sessions = shared!(self, self.sessions.clone()).layer(guarded);
+        let read = shared!(self, self.read.clone()).layer(sessions);
         let unrevoked = match &self.revocation {
             Some(layer) => shared!(self, layer.clone())
                 .with_base(base.clone())
@@ -270,7 +302,7 @@ where
     }
 }
 
-impl<K, V, L, U> fmt::Debug for AuthStack<K, V, L, U> {
+impl<K, V, L, U, T> fmt::Debug for AuthStack<K, V, L, U, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthStack")
             .field("resource", self.metadata.resource())
@@ -280,12 +312,17 @@ impl<K, V, L, U> fmt::Debug for AuthStack<K, V, L, U> {
 }
 
 /// The layers around `S`, outermost first.
-type Tower<S, K, V, L, U> = AuditLogService<
+type Tower<S, K, V, L, U, T> = AuditLogService<
     OriginGuardService<
         ResourceMetadataService<
             JwtValidateService<
                 RevocationService<
-                    McpRequestService<ScopeGuardService<RateLimitService<KeyMapService<S, U>, L>>>,
+                    McpRequestService<
+                        SessionGuardService<
+                            ScopeGuardService<RateLimitService<KeyMapService<S, U>, L>>,
+                            T,
+                        >,
+                    >,
                     V,
                 >,
                 K,
@@ -296,32 +333,33 @@ type Tower<S, K, V, L, U> = AuditLogService<
 
 /// The service of [`AuthStack`].
 #[derive(Clone)]
-pub struct Auth<S, K, V = Off, L = Off, U = Off> {
-    tower: Tower<S, K, V, L, U>,
+pub struct Auth<S, K, V = Off, L = Off, U = Off, T = MemorySessionStore> {
+    tower: Tower<S, K, V, L, U, T>,
 }
 
-impl<S, K, V, L, U> fmt::Debug for Auth<S, K, V, L, U> {
+impl<S, K, V, L, U, T> fmt::Debug for Auth<S, K, V, L, U, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Auth").finish_non_exhaustive()
     }
 }
 
-impl<S, K, V, L, U, B, ResB> Service<Request<B>> for Auth<S, K, V, L, U>
+impl<S, K, V, L, U, T, B, ResB> Service<Request<B>> for Auth<S, K, V, L, U, T>
 where
     S: Service<Request<McpBody>, Response = Response<ResB>> + Clone,
     K: KeyStore<VerificationKeyId, Key = VerificationKey>,
     V: RevocationStore,
     L: RateLimitStore,
     U: KeyStore<UpstreamKeyId, Key = UpstreamKey>,
+    T: SessionStore,
     B: Body<Data = Bytes>,
     ResB: RejectBody,
 {
     type Response = Response<AuthBody<ResB>>;
     type Error = S::Error;
-    type Future = AuthFuture<<Tower<S, K, V, L, U> as Service<Request<B>>>::Future>;
+    type Future = AuthFuture<<Tower<S, K, V, L, U, T> as Service<Request<B>>>::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        <Tower<S, K, V, L, U> as Service<Request<B>>>::poll_ready(&mut self.tower, context)
+        <Tower<S, K, V, L, U, T> as Service<Request<B>>>::poll_ready(&mut self.tower, context)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
@@ -395,8 +433,17 @@ impl<B: RejectBody> RejectBody for AuthBody<B> {
     }
 }
 
-/// A part that is left out. It has no value, so that nobody can put a store that never answers
-/// into a layer.
+/// A part of [`AuthStack`] that is left out, for those who write its type down. It has no value, so
+/// that nobody can put a store that never answers into a layer.
+///
+/// ```
+/// use mcp_auth::{AuthStack, MemoryRateLimitStore, Off, StaticJwks};
+///
+/// struct Gateway {
+///     // No revocation, a limit, no upstream keys.
+///     auth: AuthStack<StaticJwks, Off, MemoryRateLimitStore>,
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Off {}

@@ -25,6 +25,6 @@ cargo build --locked --all-features --examples
 cargo test --locked --all-features
 
 # Each example asserts what it shows. (The gateway is run by tests of its own.)
-for example in policy_only custom_store single_layer axum_service hyper_service; do
+for example in policy_only custom_store single_layer check_again axum_service hyper_service; do
     cargo run --locked --quiet --example "$example"
 done

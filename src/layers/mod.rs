@@ -14,3 +14,4 @@ pub mod rate_limit;
 pub mod resource_metadata;
 pub mod revocation;
 pub mod scope_guard;
+pub mod session_guard;

@@ -1,6 +1,6 @@
 //! What one HTTP request asks for.
 
-use std::{ops::Range, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 
@@ -68,10 +68,9 @@ impl Message {
 ///
 /// [`McpRequestLayer`](crate::McpRequestLayer) puts it into the request's extensions. Cheap to
 /// clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct McpRequest(Arc<Parts>);
 
-#[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) messages: Vec<Message>,
     pub(crate) is_batch: bool,
@@ -81,6 +80,16 @@ pub(crate) struct Parts {
     /// `clientInfo` as `name/version`: what the client says it is, and nothing to decide by.
     pub(crate) client_claimed: Option<Box<str>>,
     pub(crate) body: Bytes,
+}
+
+// The body holds arguments, which belong into no log.
+impl fmt::Debug for McpRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("McpRequest")
+            .field("messages", &self.0.messages)
+            .field("version", &self.0.version)
+            .finish_non_exhaustive()
+    }
 }
 
 impl McpRequest {

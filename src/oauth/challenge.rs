@@ -40,6 +40,9 @@ impl ErrorCode {
     }
 }
 
+/// OpenID Connect Core 1.0 section 11.
+const OFFLINE_ACCESS: &str = "offline_access";
+
 /// One challenge: a single header line, `Bearer` first, in the order `error`, `scope`,
 /// `resource_metadata`, `error_description`.
 ///
@@ -84,9 +87,15 @@ impl Challenge {
         self
     }
 
-    /// Adds `scope`, unless there is none.
+    /// Adds `scope`, unless there is none. `offline_access` is left out: whether a client may have
+    /// a refresh token is between it and the authorization server.
     pub fn with_scope(mut self, scope: Scope) -> Self {
-        self.scope = scope;
+        self.scope = if scope.contains(OFFLINE_ACCESS) {
+            let others = scope.iter().filter(|one| one.as_str() != OFFLINE_ACCESS);
+            others.cloned().collect()
+        } else {
+            scope
+        };
         self
     }
 

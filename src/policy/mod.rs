@@ -3,6 +3,7 @@
 mod decision;
 mod explanation;
 mod file;
+mod granted;
 mod hierarchy;
 mod requirement;
 mod rules;
@@ -14,6 +15,7 @@ use std::{fmt, sync::Arc};
 pub use self::{
     decision::{Decision, Denial, DenialKind, Grant},
     explanation::Explanation,
+    granted::Granted,
     hierarchy::ScopeHierarchy,
     requirement::Requirement,
     scope_policy::ScopePolicy,

@@ -33,14 +33,27 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let watch = Watch(this.recorder);
         let answer = ready!(this.inner.poll(context));
-        if let Some(recorder) = this.recorder.take() {
+        if let Some(recorder) = watch.0.take() {
             match &answer {
                 Ok(response) => recorder.answered(response),
                 Err(_) => recorder.failed(),
             }
         }
         Poll::Ready(answer)
+    }
+}
+
+/// Records a panic while it passes through: a layer outside that catches it may drop the future
+/// long after, which would look like a client that went away.
+struct Watch<'a>(&'a mut Option<Recorder>);
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            drop(self.0.take());
+        }
     }
 }
 

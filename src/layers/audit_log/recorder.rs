@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use http::{HeaderMap, HeaderValue, Method, Response};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use sha2::{Digest, Sha256};
 
 use super::layer::Config;
@@ -66,7 +66,7 @@ impl Recorder {
             .get::<Rejection>()
             .map_or(Reason::Ok, Rejection::reason);
         self.record(End {
-            decision: decision(reason),
+            decision: decision(reason, response.status()),
             reason,
             status: Some(response.status().as_u16()),
             cancelled: false,
@@ -97,25 +97,27 @@ impl Drop for Recorder {
         if self.0.is_none() {
             return;
         }
-        // Nobody was refused who went away by himself.
-        let reason = if std::thread::panicking() {
-            Reason::Internal
-        } else {
-            Reason::Ok
-        };
+        // Whoever went away was not refused, and whether he would have been stays unknown.
+        let panicked = std::thread::panicking();
         self.record(End {
-            decision: decision(reason),
-            reason,
+            decision: AuditDecision::Error,
+            reason: if panicked {
+                Reason::Internal
+            } else {
+                Reason::Ok
+            },
             status: None,
-            cancelled: reason == Reason::Ok,
+            cancelled: !panicked,
         });
     }
 }
 
 /// A no of ours is a denial; what could not be found out, or broke, is an error.
-const fn decision(reason: Reason) -> AuditDecision {
+fn decision(reason: Reason, status: StatusCode) -> AuditDecision {
     match reason {
         Reason::Ok => AuditDecision::Allow,
+        // The caller's own slowness is 408.
+        Reason::Timeout if status == StatusCode::GATEWAY_TIMEOUT => AuditDecision::Error,
         Reason::KeysUnavailable
         | Reason::StoreUnavailable
         | Reason::UpstreamError

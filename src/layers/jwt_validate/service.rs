@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -117,7 +118,6 @@ impl<K> Config<K> {
 }
 
 /// A token that waits for its key.
-#[derive(Debug)]
 pub struct Verifying<K> {
     config: Arc<Config<K>>,
     token: Bytes,
@@ -168,5 +168,44 @@ impl<K, B> Judge<B> for Verifying<K> {
 
     fn common(&self) -> &Common {
         &self.config.common
+    }
+}
+
+impl<K> fmt::Debug for Verifying<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifying").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tower_layer::Layer;
+
+    use super::*;
+    use crate::{
+        layers::jwt_validate::JwtValidateLayer, testing::ClaimsBuilder, token::JwtValidator,
+    };
+
+    /// The judge is a public type by way of the service's future.
+    #[test]
+    fn a_token_that_waits_for_its_key_is_not_shown() {
+        use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+        let validator =
+            JwtValidator::new("https://idp.example.com", "https://mcp.example.com/mcp").unwrap();
+        let now = UnixTime::from_secs(1000);
+        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let header = part(r#"{"alg":"RS256","typ":"at+jwt","kid":"k"}"#);
+        let claims = part(&ClaimsBuilder::new().made_at(now).to_json());
+        let token = Bytes::from(format!("{header}.{claims}.{}", part("signature")));
+        let waiting = Verifying {
+            unverified: validator.inspect(token.clone(), now).unwrap(),
+            config: JwtValidateLayer::new(validator, ()).layer(()).config,
+            token,
+            now,
+        };
+        let shown = format!("{waiting:?}");
+        assert!(!shown.contains(&claims), "{shown}");
     }
 }

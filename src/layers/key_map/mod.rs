@@ -18,7 +18,7 @@
 //! # Rules
 //!
 //! 1. Needs a `VerifiedToken`. The store is told the token, the `McpRequest` and the
-//!    [`Grant`](crate::Grant) that layers in front left.
+//!    [`Grant`](crate::Grant) that the layers in front left.
 //! 2. No key: 403 without a challenge. A store that cannot answer: 503.
 //! 3. Whether or not a key is injected, these never pass from the client, under any alias (`_` for
 //!    `-`, a leading `http-`, a doubled `x-`, a trailing `-`): `Authorization`,

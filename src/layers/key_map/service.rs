@@ -12,7 +12,7 @@ use crate::{
     keys::{KeyStore, UpstreamKey, UpstreamKeyId},
     layers::shared::{Common, Judge, ResponseFuture, take_token, trail},
     mcp::McpRequest,
-    policy::Grant,
+    policy::Granted,
     reject::{RejectBody, Rejection, code},
 };
 
@@ -67,7 +67,9 @@ fn id(extensions: &Extensions) -> Option<UpstreamKeyId> {
     Some(UpstreamKeyId::new(
         token,
         extensions.get::<McpRequest>().cloned(),
-        extensions.get::<Arc<Grant>>().cloned(),
+        extensions
+            .get::<Granted>()
+            .map(|granted| Arc::clone(granted.grant())),
     ))
 }
 

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::Reason,
     layers::shared::trail,
-    mcp::{self, McpRequest, MessageError, MirroredHeaders, ProtocolVersion},
+    mcp::{self, McpRequest, MessageError, MirroredHeaders, ProtocolVersion, RequestId},
     reject::{RejectBody, Rejection},
 };
 
@@ -93,7 +93,10 @@ pub(super) fn with_message(
     body: Bytes,
 ) -> Result<Request<McpBody>, Rejection> {
     let asked = {
-        let headers = mirrored(&head.headers).map_err(header_mismatch)?;
+        let headers = mirrored(&head.headers).map_err(|why| {
+            const HEADER_MISMATCH: i32 = -32020;
+            header_mismatch(why).with_rpc(HEADER_MISMATCH, id_in(&body))
+        })?;
         mcp::read(body.clone(), &headers).map_err(refused)?
     };
     insert(&mut head, asked);
@@ -136,9 +139,15 @@ fn insert(head: &mut http::request::Parts, asked: McpRequest) {
 }
 
 fn header_mismatch(why: &'static str) -> Rejection {
-    const HEADER_MISMATCH: i32 = -32020;
     Rejection::new(Reason::HeaderMismatch, StatusCode::BAD_REQUEST, why)
-        .with_rpc(HEADER_MISMATCH, None)
+}
+
+/// The `id` to answer with, of a body whose headers are not believed.
+fn id_in(body: &Bytes) -> Option<RequestId> {
+    match mcp::read(body.clone(), &MirroredHeaders::default()) {
+        Ok(asked) => asked.id().cloned(),
+        Err(error) => error.id().cloned(),
+    }
 }
 
 fn refused(error: MessageError) -> Rejection {

@@ -53,10 +53,12 @@ impl Config {
         if !host.is_some_and(|host| self.origins.allows_host(host)) {
             return denied(Reason::HostDenied, "The Host is not allowed");
         }
-        if self.is_open(request.method(), request.uri()) {
+        let is_metadata = self.metadata.is_at(request.uri().path());
+        if is_metadata && is_read(request.method()) {
             return Ok(Asker::Anybody);
         }
         let origin = match only(request.headers(), &header::ORIGIN) {
+            Ok(None) if is_metadata => return Ok(Asker::Anybody),
             Ok(None) => return Ok(Asker::Client),
             Ok(Some(origin)) => origin.to_str().ok(),
             Err(Several) => None,
@@ -67,11 +69,10 @@ impl Config {
             denied(Reason::OriginDenied, "The Origin is not allowed")
         }
     }
+}
 
-    fn is_open(&self, method: &Method, uri: &Uri) -> bool {
-        matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
-            && self.metadata.is_at(uri.path())
-    }
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 /// The host that was asked for, if it is one.

@@ -11,7 +11,13 @@ use http_body_util::Full;
 use tower_service::Service;
 
 use super::super::shared::{Passing, trail};
-use crate::{oauth::ResourceMetadata, reject::RejectBody};
+use crate::{
+    error::Reason,
+    oauth::ResourceMetadata,
+    reject::{RejectBody, Rejection},
+};
+
+const METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// The service of [`ResourceMetadataLayer`](crate::ResourceMetadataLayer).
 #[derive(Clone, Debug)]
@@ -64,7 +70,7 @@ impl Document {
             Method::GET => (StatusCode::OK, self.json.clone()),
             Method::HEAD => (StatusCode::OK, Bytes::new()),
             Method::OPTIONS => (StatusCode::NO_CONTENT, Bytes::new()),
-            _ => (StatusCode::METHOD_NOT_ALLOWED, Bytes::new()),
+            _ => return read_only(),
         };
         let mut response = Response::new(ResB::from_bytes(body));
         *response.status_mut() = status;
@@ -75,10 +81,10 @@ impl Document {
             set(header::CONTENT_TYPE, "application/json");
             set(header::CACHE_CONTROL, "public, max-age=300");
         } else {
-            set(header::ALLOW, "GET, HEAD, OPTIONS");
+            set(header::ALLOW, METHODS);
         }
         if *method == Method::OPTIONS {
-            set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS");
+            set(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
             if let Some(names) = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
                 headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
                 headers.insert(
@@ -92,6 +98,21 @@ impl Document {
         }
         response
     }
+}
+
+/// The answer to a method that would write.
+fn read_only<ResB: RejectBody>() -> Response<ResB> {
+    let mut response = Rejection::new(
+        Reason::MethodNotAllowed,
+        StatusCode::METHOD_NOT_ALLOWED,
+        "The metadata can only be read",
+    )
+    .into_response::<ResB>();
+    let headers = response.headers_mut();
+    let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
+    set(header::ALLOW, METHODS);
+    set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+    response
 }
 
 impl<S, B, ResB> Service<Request<B>> for ResourceMetadataService<S>

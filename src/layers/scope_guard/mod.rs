@@ -22,8 +22,8 @@
 //! 4. Any other no is 403 without a challenge, so that no client logs in again in vain.
 //! 5. A method that does not exist is JSON-RPC -32601: with 404, or with 200 where the request
 //!    carries a session, which a 404 would end.
-//! 6. Inside, the request carries a [`Grant`](crate::Grant) with the scopes that it needed, in an
-//!    [`Arc`](std::sync::Arc).
+//! 6. Inside, the request carries a [`Granted`](crate::Granted): who asked what, by which scopes it
+//!    was granted, and the policy, so that a handler can check again.
 
 mod layer;
 mod service;

@@ -12,7 +12,7 @@ use crate::{
     error::Reason,
     layers::shared::{Passing, take_token, trail},
     mcp::McpRequest,
-    policy::{Access, Decision, DenialKind, Grant},
+    policy::{Access, Decision, DenialKind, Grant, Granted},
     reject::{RejectBody, Rejection, code},
     token::{Scope, VerifiedToken},
 };
@@ -50,17 +50,17 @@ where
         let common = &self.config.common;
         let extensions = request.extensions();
         let judged = match (take_token(extensions), extensions.get::<McpRequest>()) {
-            (Some(token), Some(asked)) => self.config.judge(&token, asked, common.now()),
+            (Some(token), Some(asked)) => self.config.judge(token, asked, common.now()),
             (None, _) => Err(common.layer_missing("ScopeGuardLayer", "JwtValidateLayer")),
             (_, None) => Err(common.layer_missing("ScopeGuardLayer", "McpRequestLayer")),
         };
         let trail = trail(extensions);
         match judged {
-            Ok(grant) => {
+            Ok(granted) => {
                 if let Some(trail) = trail {
-                    trail.set_required(grant.scope().clone());
+                    trail.set_required(granted.grant().scope().clone());
                 }
-                request.extensions_mut().insert(Arc::new(grant));
+                request.extensions_mut().insert(granted);
                 Passing::inner(self.inner.call(request))
             }
             Err(rejection) => {
@@ -78,15 +78,15 @@ impl Config {
     /// that one of them gives.
     fn judge(
         &self,
-        token: &VerifiedToken,
+        token: VerifiedToken,
         asked: &McpRequest,
         now: UnixTime,
-    ) -> Result<Grant, Rejection> {
+    ) -> Result<Granted, Rejection> {
         let mut needed = Scope::EMPTY;
         let mut gravest = None;
         for message in asked.messages() {
             let mut access =
-                Access::new(token, message.operation(), now).with_version(asked.version());
+                Access::new(&token, message.operation(), now).with_version(asked.version());
             access.arguments = asked.arguments(message);
             match self.policy.decide(&access) {
                 Decision::Allow(grant) => needed.extend(grant.into_scope()),
@@ -97,8 +97,14 @@ impl Config {
             }
         }
         match gravest {
-            None => Ok(Grant::new(needed)),
-            Some(Gravity::Scope) => Err(self.insufficient_scope(token, asked, needed)),
+            None => Ok(Granted::new(
+                token,
+                asked.clone(),
+                Grant::new(needed),
+                Arc::clone(&self.policy),
+                now,
+            )),
+            Some(Gravity::Scope) => Err(self.insufficient_scope(&token, asked, needed)),
             Some(Gravity::Method) => Err(unknown_method(asked)),
             Some(Gravity::Forbidden) => {
                 Err(

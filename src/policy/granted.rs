@@ -1,0 +1,90 @@
+//! What was granted, for the handler that does the work.
+
+use std::sync::Arc;
+
+use crate::{
+    clock::UnixTime,
+    mcp::{McpRequest, Operation},
+    policy::{Access, Decision, Grant, Policy},
+    token::VerifiedToken,
+};
+
+/// What was granted to whom, and by which policy: a handler checks again where the work is done,
+/// so that a gap in front of it is not the end.
+///
+/// [`ScopeGuardLayer`](crate::ScopeGuardLayer) puts it into the request's extensions. With feature
+/// `axum` it is an extractor; a tool of rmcp finds it in the HTTP parts of its request. Cheap to
+/// clone.
+///
+/// ```
+/// use mcp_auth::{Granted, Operation};
+///
+/// fn delete_note(granted: &Granted, name: &str) -> Result<(), &'static str> {
+///     // A tool that deletes is guarded by the rule of the tool that it stands for.
+///     if !granted.decide(&Operation::tool("delete_note")).is_allowed() {
+///         return Err("this is not allowed");
+///     }
+///     # let _ = name;
+///     Ok(())
+/// }
+/// # let _ = delete_note;
+/// ```
+#[derive(Clone, Debug)]
+pub struct Granted(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    token: VerifiedToken,
+    request: McpRequest,
+    grant: Arc<Grant>,
+    policy: Arc<dyn Policy>,
+    now: UnixTime,
+}
+
+impl Granted {
+    pub(crate) fn new(
+        token: VerifiedToken,
+        request: McpRequest,
+        grant: Grant,
+        policy: Arc<dyn Policy>,
+        now: UnixTime,
+    ) -> Self {
+        Self(Arc::new(Parts {
+            token,
+            request,
+            grant: Arc::new(grant),
+            policy,
+            now,
+        }))
+    }
+
+    /// Who is calling.
+    #[must_use]
+    pub fn token(&self) -> &VerifiedToken {
+        &self.0.token
+    }
+
+    /// What was asked for, and granted.
+    pub fn operations(&self) -> impl Iterator<Item = &Operation> {
+        self.0
+            .request
+            .messages()
+            .iter()
+            .map(|message| message.operation())
+    }
+
+    /// By which scopes it was granted.
+    #[must_use]
+    pub fn grant(&self) -> &Arc<Grant> {
+        &self.0.grant
+    }
+
+    /// What the policy says of another operation of the same caller, at the time of the request.
+    #[must_use]
+    pub fn decide(&self, operation: &Operation) -> Decision {
+        let parts = &*self.0;
+        let access =
+            Access::new(&parts.token, operation, parts.now).with_version(parts.request.version());
+        parts.policy.decide(&access)
+    }
+}
