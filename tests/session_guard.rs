@@ -11,7 +11,10 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -20,9 +23,11 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use mcp_auth::{
-    BoxSessionStore, Clock, McpBody, McpRequestLayer, MemorySessionStore, Reason, Rejection,
-    SessionGuardLayer, SessionHash, SessionOwner, SessionStore, StoreError, UnixTime,
-    testing::{ClaimsBuilder, TestClock},
+    Algorithm, AuditDecision, AuthBody, AuthStack, BoxSessionStore, Clock, Decision, JwtValidator,
+    McpBody, McpRequestLayer, MemorySessionStore, Reason, RecordingSink, Rejection,
+    ResourceMetadata, SessionGuardLayer, SessionHash, SessionOwner, SessionStore, StaticJwks,
+    StoreError, UnixTime, policy_fn,
+    testing::{ClaimsBuilder, TestClock, TestIssuer},
 };
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
@@ -203,7 +208,7 @@ async fn a_session_serves_its_principal_with_every_method() {
 }
 
 #[tokio::test]
-async fn anybody_elses_session_is_like_one_that_never_was() {
+async fn trap_10_anybody_elses_session_is_like_one_that_never_was() {
     let house = House::new().answers(200, &["s-1"]);
     house.open(&alice()).await;
     house.seen();
@@ -367,6 +372,15 @@ async fn a_revision_without_sessions_passes_on_none() {
             assert!(!headers.contains_key("mcp-session-id"));
             assert!(!headers.contains_key("last-event-id"));
         }
+    }
+    // One that is not known is held to the newest.
+    for method in [Method::GET, Method::DELETE] {
+        let request = request(method, Some("s-1")).header("mcp-protocol-version", "2099-01-01");
+        house.send(Some(&bob()), request, "").await;
+        let [(_, headers)] = &house.seen()[..] else {
+            panic!("the service saw not one request");
+        };
+        assert!(!headers.contains_key("mcp-session-id"));
     }
     // And none of them has ended.
     assert_eq!(house.list(&alice(), "s-1").await.status, StatusCode::OK);
@@ -558,19 +572,24 @@ async fn without_the_layers_in_front_nothing_passes() {
     assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
 }
 
-/// A service that must be asked whether it is ready before each call, by the clone that is called.
+/// A service that opens the session `s-1`, and must be asked whether it is ready before each call,
+/// by the clone that is called.
 #[derive(Default)]
-struct Strict {
+struct Opening {
     is_ready: bool,
+    calls: Arc<AtomicUsize>,
 }
 
-impl Clone for Strict {
+impl Clone for Opening {
     fn clone(&self) -> Self {
-        Self::default()
+        Self {
+            is_ready: false,
+            calls: Arc::clone(&self.calls),
+        }
     }
 }
 
-impl tower::Service<Request<McpBody>> for Strict {
+impl tower::Service<Request<McpBody>> for Opening {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = std::future::Ready<Result<Self::Response, Infallible>>;
@@ -582,6 +601,7 @@ impl tower::Service<Request<McpBody>> for Strict {
 
     fn call(&mut self, _: Request<McpBody>) -> Self::Future {
         assert!(std::mem::take(&mut self.is_ready), "it was not ready");
+        self.calls.fetch_add(1, Ordering::Relaxed);
         let response = Response::builder().header("mcp-session-id", "s-1");
         std::future::ready(Ok(response.body(Full::default()).unwrap()))
     }
@@ -594,7 +614,7 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
         BoxSessionStore::new(Shaky::default()),
     ] {
         let guard = SessionGuardLayer::new(store);
-        let mut service = McpRequestLayer::new().layer(guard.layer(Strict::default()));
+        let mut service = McpRequestLayer::new().layer(guard.layer(Opening::default()));
         for (session, body) in [(None, INITIALIZE), (Some("s-1"), LIST), (Some("s-1"), LIST)] {
             let mut request = post(session)
                 .header("content-type", "application/json")
@@ -610,4 +630,163 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
             assert_eq!(answer.status(), StatusCode::OK);
         }
     }
+}
+
+/// A whole stack, whose policy decides the same about everything.
+struct Stacked {
+    issuer: TestIssuer,
+    audit: Arc<RecordingSink>,
+    inner: Opening,
+}
+
+impl Stacked {
+    fn new() -> Self {
+        Self {
+            issuer: TestIssuer::start().unwrap(),
+            audit: Arc::default(),
+            inner: Opening::default(),
+        }
+    }
+
+    fn token(&self, who: ClaimsBuilder) -> String {
+        let who = who.issuer(self.issuer.url());
+        self.issuer.token_signed_with(Algorithm::ES256, &who)
+    }
+
+    fn around<T: SessionStore>(&self, decide: fn() -> Decision, store: T) -> impl Ask {
+        let (issuer, resource) = (self.issuer.url(), "https://mcp.example.com/mcp");
+        AuthStack::new(
+            JwtValidator::new(issuer, resource).unwrap(),
+            StaticJwks::from_json(issuer, self.issuer.jwks().as_bytes()).unwrap(),
+            ResourceMetadata::new(resource, [issuer]).unwrap(),
+            policy_fn(move |_| decide()),
+        )
+        .with_audit(Arc::clone(&self.audit))
+        .with_sessions(store)
+        .layer(self.inner.clone())
+    }
+
+    fn calls(&self) -> usize {
+        self.inner.calls.load(Ordering::Relaxed)
+    }
+}
+
+/// A service to be asked.
+trait Ask:
+    tower::Service<
+        Request<Full<Bytes>>,
+        Response = Response<AuthBody<Full<Bytes>>>,
+        Error = Infallible,
+    > + Clone
+{
+    async fn ask(&self, method: Method, token: Option<&str>, session: Option<&str>) -> StatusCode {
+        let body = match (&method, session) {
+            (&Method::POST, None) => INITIALIZE,
+            (&Method::POST, Some(_)) => LIST,
+            _ => "",
+        };
+        let mut request = request(method, session)
+            .header("host", "mcp.example.com")
+            .header("content-type", "application/json");
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(Full::from(body)).unwrap();
+        self.clone().oneshot(request).await.unwrap().status()
+    }
+}
+
+impl<S> Ask for S where
+    S: tower::Service<
+            Request<Full<Bytes>>,
+            Response = Response<AuthBody<Full<Bytes>>>,
+            Error = Infallible,
+        > + Clone
+{
+}
+
+#[tokio::test]
+async fn trap_08_get_and_delete_are_the_principals_own_as_well() {
+    let house = Stacked::new();
+    let stack = house.around(Decision::allow, MemorySessionStore::new());
+    let (alice, bob) = (house.token(alice()), house.token(bob()));
+    assert_eq!(stack.ask(Method::POST, Some(&alice), None).await, 200);
+    assert_eq!(house.calls(), 1);
+    for method in [Method::GET, Method::HEAD, Method::DELETE] {
+        let ask = |token| stack.ask(method.clone(), token, Some("s-1"));
+        assert_eq!(ask(None).await, 401, "{method}");
+        assert_eq!(ask(Some(&bob)).await, 404, "{method}");
+    }
+    assert_eq!(house.calls(), 1);
+    for method in [Method::GET, Method::HEAD, Method::DELETE] {
+        let answer = stack.ask(method, Some(&alice), Some("s-1")).await;
+        assert_eq!(answer, 200);
+    }
+    assert_eq!(house.calls(), 4);
+}
+
+#[tokio::test]
+async fn trap_09_a_session_authenticates_nobody() {
+    let house = Stacked::new();
+    let stack = house.around(Decision::allow, MemorySessionStore::new());
+    let expired = house.token(alice().made_at(START));
+    let alice = house.token(alice());
+    assert_eq!(stack.ask(Method::POST, Some(&alice), None).await, 200);
+    assert_eq!(
+        stack.ask(Method::POST, Some(&alice), Some("s-1")).await,
+        200
+    );
+    assert_eq!(house.calls(), 2);
+    for method in [Method::POST, Method::GET, Method::DELETE] {
+        for token in [None, Some(&*expired), Some("no.token.atall")] {
+            let answer = stack.ask(method.clone(), token, Some("s-1")).await;
+            assert_eq!(answer, 401, "{method} {token:?}");
+        }
+    }
+    assert_eq!(house.calls(), 2);
+}
+
+#[tokio::test]
+async fn the_stack_tells_the_audit_log_before_it_asks_the_policy() {
+    let house = Stacked::new();
+    let stack = house.around(Decision::forbid, MemorySessionStore::new());
+    let bob = house.token(bob());
+    assert_eq!(stack.ask(Method::POST, Some(&bob), Some("s-1")).await, 404);
+    let events = house.audit.events();
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].user(), Some("bob"));
+    assert_eq!(events[0].action(), "tools/list");
+    assert_eq!(events[0].decision(), AuditDecision::Deny);
+    assert_eq!(events[0].reason(), Reason::SessionMismatch);
+    assert_eq!(events[0].status(), Some(404));
+    let fingerprint = SessionHash::of(b"s-1").unwrap().to_string();
+    assert_eq!(events[0].session(), fingerprint.get(..8));
+    assert_eq!(house.calls(), 0);
+}
+
+#[tokio::test]
+async fn two_stacks_share_a_store() {
+    let house = Stacked::new();
+    let store = MemorySessionStore::new();
+    let one = house.around(Decision::allow, store.clone());
+    let other = house.around(Decision::allow, store);
+    let third = house.around(Decision::allow, MemorySessionStore::new());
+    let (alice, bob) = (house.token(alice()), house.token(bob()));
+    assert_eq!(one.ask(Method::POST, Some(&alice), None).await, 200);
+    for (stack, token, expected) in [(&one, &alice, 200), (&one, &bob, 404)] {
+        assert_eq!(
+            stack.ask(Method::POST, Some(token), Some("s-1")).await,
+            expected
+        );
+    }
+    for (token, expected) in [(&alice, 200), (&bob, 404)] {
+        assert_eq!(
+            other.ask(Method::POST, Some(token), Some("s-1")).await,
+            expected
+        );
+    }
+    assert_eq!(
+        third.ask(Method::POST, Some(&alice), Some("s-1")).await,
+        404
+    );
 }

@@ -14,11 +14,10 @@ use http_body_util::{
 };
 use mcp_auth::{
     AuditEvent, AuthBody, AuthStack, BoxKeyStore, BoxRateLimitStore, BoxRevocationStore,
-    JsonReject, JwtValidator, KeyMap, KeyMapLayer, McpBody, MemoryRateLimitStore,
+    BoxSessionStore, JsonReject, JwtValidator, KeyMap, KeyMapLayer, McpBody, MemoryRateLimitStore,
     MemoryRevocationStore, MemorySessionStore, Origins, Policy, Quota, RateLimit, RateLimitLayer,
-    RecordingSink, Reject, ResourceMetadata, RevocationLayer, ScopePolicy, SessionHash,
-    SessionOwner, SessionStore, StaticJwks, UnixTime, UpstreamKey, UpstreamKeyId, VerificationKey,
-    VerificationKeyId,
+    RecordingSink, Reject, ResourceMetadata, RevocationLayer, ScopePolicy, StaticJwks, UnixTime,
+    UpstreamKey, UpstreamKeyId, VerificationKey, VerificationKeyId,
     testing::{ClaimsBuilder, TestClock, TestIssuer},
 };
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneService};
@@ -28,6 +27,9 @@ const HOST: &str = "host-canary.example";
 pub const METADATA: &str =
     r#"resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp""#;
 pub const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+/// The session that the service behind opens, and how the audit log names it.
+pub const SESSION: &str = "session-1";
+pub const SESSION_LOGGED: &str = "84097828";
 const POLICY: &str = r#"{
     "base": ["read:data"],
     "hierarchy": {"admin": ["write:data"], "write:data": ["read:data"]},
@@ -67,6 +69,7 @@ pub struct Plan {
     pub revocation: RevocationLayer<BoxRevocationStore>,
     pub limits: RateLimitLayer<BoxRateLimitStore>,
     pub upstream_keys: KeyMapLayer<BoxKeyStore<UpstreamKeyId, UpstreamKey>>,
+    pub sessions: BoxSessionStore,
     pub upstream: Upstream,
     pub reject: Arc<dyn Reject>,
 }
@@ -106,7 +109,14 @@ impl House {
             revocation: RevocationLayer::new(BoxRevocationStore::new(revocations.clone())),
             limits: calls_per_hour(1000),
             upstream_keys: KeyMapLayer::new(BoxKeyStore::new(key_map)),
-            upstream: answering(|_| Response::new(Full::from("upstream").boxed())),
+            sessions: BoxSessionStore::new(MemorySessionStore::new()),
+            upstream: answering(|seen| {
+                let mut response = Response::builder();
+                if seen.body.windows(10).any(|word| word == b"initialize") {
+                    response = response.header("mcp-session-id", SESSION);
+                }
+                response.body(Full::from("upstream").boxed()).unwrap()
+            }),
             reject: Arc::new(JsonReject),
         };
         change(&mut plan);
@@ -141,7 +151,7 @@ impl House {
         .with_revocation_layer(plan.revocation)
         .with_rate_limit(plan.limits)
         .with_upstream_keys_layer(plan.upstream_keys)
-        .with_sessions(sessions_of_alice())
+        .with_sessions(plan.sessions)
         .with_origins(origins)
         .with_audit(Arc::clone(&audit))
         .with_clock(clock.clone())
@@ -230,6 +240,12 @@ impl House {
         (seen.last().unwrap().clone(), event)
     }
 
+    /// Opens [`SESSION`] for whoever holds the token.
+    pub async fn open_session(&self, token: &str) {
+        let initialize = r#"{"jsonrpc":"2.0","id":0,"method":"initialize"}"#;
+        self.passes("initialize", post(token, initialize)).await;
+    }
+
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
@@ -272,18 +288,6 @@ pub fn calls_per_hour(calls: u32) -> RateLimitLayer<BoxRateLimitStore> {
 pub fn alice(scope: &str) -> ClaimsBuilder {
     let claims = ISSUER.claims().made_at(NOW).scope(scope);
     claims.jwt_id("t-1").session_id("s-1")
-}
-
-/// The sessions that the rules name are hers.
-fn sessions_of_alice() -> MemorySessionStore {
-    let sessions = MemorySessionStore::new();
-    let owner = SessionOwner::of(alice("").to_verified().unwrap().principal());
-    for id in ["s", "s-9", "session-1"] {
-        let session = SessionHash::of(id.as_bytes()).unwrap();
-        let bound = sessions.bind(session, owner, NOW).now_or_never();
-        assert!(matches!(bound, Some(Ok(Some(_)))));
-    }
-    sessions
 }
 
 pub fn reader() -> String {

@@ -6,14 +6,15 @@ use std::sync::{
 };
 
 use mcp_auth::{
-    BoxKeyStore, BoxRevocationStore, Jwks, KeyMap, KeyMapLayer, KeyStore, MemoryRateLimitStore,
-    Quota, RateKey, RateLimit, RateLimitLayer, RateLimitStore, Revocation, RevocationLayer,
+    BoxKeyStore, BoxRevocationStore, BoxSessionStore, Jwks, KeyMap, KeyMapLayer, KeyStore,
+    MemoryRateLimitStore, MemorySessionStore, Quota, RateKey, RateLimit, RateLimitLayer,
+    RateLimitStore, Revocation, RevocationLayer, SessionHash, SessionOwner, SessionStore,
     StaticJwks, StoreError, UnixTime, UpstreamKeyId, VerificationKeyId, key_store_fn,
     revocation_store_fn, testing::TestIssuer,
 };
 
 use crate::house::{
-    House, ISSUER, No, RequestExt, alice, bad_token, call, no, post, reader, request,
+    House, ISSUER, No, RequestExt, SESSION, alice, bad_token, call, no, post, reader, request,
 };
 
 const MESSAGE: &str = "Temporarily unavailable";
@@ -235,4 +236,71 @@ async fn rule_02_an_upstream_key_store_that_is_down() {
         .await;
     switch.store(false, Ordering::SeqCst);
     house.passes("back", call(&reader(), "get_note")).await;
+}
+
+/// Whose sessions are, except while it is down.
+#[derive(Clone)]
+struct Sessions {
+    memory: MemorySessionStore,
+    is_down: Arc<AtomicBool>,
+}
+
+impl Sessions {
+    fn or_down(
+        &self,
+        answer: impl FnOnce() -> <MemorySessionStore as SessionStore>::Future,
+    ) -> <MemorySessionStore as SessionStore>::Future {
+        if self.is_down.load(Ordering::SeqCst) {
+            std::future::ready(Err(down()))
+        } else {
+            answer()
+        }
+    }
+}
+
+impl SessionStore for Sessions {
+    type Future = <MemorySessionStore as SessionStore>::Future;
+
+    fn owner(&self, session: SessionHash, now: UnixTime) -> Self::Future {
+        self.or_down(|| self.memory.owner(session, now))
+    }
+
+    fn bind(&self, session: SessionHash, owner: SessionOwner, now: UnixTime) -> Self::Future {
+        self.or_down(|| self.memory.bind(session, owner, now))
+    }
+
+    fn forget(&self, session: SessionHash) -> Self::Future {
+        self.or_down(|| self.memory.forget(session))
+    }
+}
+
+#[tokio::test]
+async fn rule_02_a_session_store_that_is_down() {
+    let is_down = Arc::new(AtomicBool::new(false));
+    let house = House::with(|plan| {
+        plan.sessions = BoxSessionStore::new(Sessions {
+            memory: MemorySessionStore::new(),
+            is_down: Arc::clone(&is_down),
+        });
+    });
+    house.open_session(&reader()).await;
+    is_down.store(true, Ordering::SeqCst);
+    // Nothing was judged yet, so no scopes are named.
+    let in_session =
+        |request: http::Request<_>| RequestExt::and(request, "mcp-session-id", SESSION);
+    let expected = late("7").needs("");
+    house
+        .refuses("call", in_session(call(&reader(), "get_note")), &expected)
+        .await;
+    for method in ["GET", "DELETE"] {
+        let expected = early("store_unavailable").by("alice").of(method, "");
+        let request = in_session(request(method, &reader(), ""));
+        house.refuses(method, request, &expected).await;
+    }
+    house
+        .passes("no session", call(&reader(), "get_note"))
+        .await;
+    is_down.store(false, Ordering::SeqCst);
+    let back = in_session(call(&reader(), "get_note"));
+    house.passes("back", back).await;
 }

@@ -146,6 +146,13 @@ async fn rule_03_a_body_of_ones_own_changes_nothing_else() {
         .map(|(name, value)| (name.to_owned(), value))
         .into();
     assert_eq!(fields(&answer.headers), expected);
+    // Where no challenge belongs, none is smuggled in.
+    let answer = house.send("denied", call(&reader(), "drop_all")).await;
+    assert_eq!(
+        (answer.status, &answer.body[..]),
+        (403, &b"own: denied"[..])
+    );
+    assert_eq!(fields(&answer.headers), expected[..2]);
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ use http_body_util::{BodyExt, StreamBody};
 use tokio::time::Instant;
 
 use crate::house::{
-    Body, House, ISSUER, METADATA, RequestExt, alice, call_body, fields, no, post, reader, request,
+    Body, House, ISSUER, METADATA, RequestExt, SESSION, SESSION_LOGGED, alice, call_body, fields,
+    no, post, reader, request,
 };
 
 fn streamed(
@@ -194,6 +195,7 @@ async fn rule_04_a_body_in_pieces_passes_whole_and_without_trailers() {
 #[tokio::test]
 async fn rule_04_get_head_and_delete_pass_without_a_body() {
     let house = House::new();
+    house.open_session(&reader()).await;
     for (method, action) in [("GET", "GET"), ("HEAD", "GET"), ("DELETE", "DELETE")] {
         let request = request(method, &reader(), "canary")
             .and("content-type", "text/plain")
@@ -201,22 +203,21 @@ async fn rule_04_get_head_and_delete_pass_without_a_body() {
             .and("transfer-encoding", "chunked")
             .and("accept", "text/event-stream")
             .and("last-event-id", "9")
-            .and("mcp-session-id", "session-1");
+            .and("mcp-session-id", SESSION);
         let (seen, event) = house.passes(method, request).await;
         assert_eq!((&*seen.method, &seen.body[..]), (method, &b""[..]));
         let expected = [
             ("accept", "text/event-stream"),
             ("host", "host-canary.example"),
             ("last-event-id", "9"),
-            ("mcp-session-id", "session-1"),
+            ("mcp-session-id", SESSION),
             ("x-api-key", "internal-key-ro"),
             ("x-forwarded-host", "forwarded-canary.example"),
         ];
         let expected: Vec<_> = expected.map(|(a, b)| (a.to_owned(), b.to_owned())).into();
         assert_eq!(fields(&seen.headers), expected, "{method}");
         assert_eq!((event.action(), event.tool()), (action, None));
-        // The first digits of its SHA-256.
-        assert_eq!(event.session(), Some("84097828"));
+        assert_eq!(event.session(), Some(SESSION_LOGGED));
     }
     let expected = |action: &str| {
         no(403, "insufficient_scope")

@@ -1,7 +1,9 @@
 //! Rule 4: the message is read once and in one way only, and passes as the very bytes that were
 //! judged.
 
-use crate::house::{House, METADATA, No, RequestExt, call_body, fields, no, post, reader, writer};
+use crate::house::{
+    House, METADATA, No, RequestExt, SESSION, call_body, fields, no, post, reader, writer,
+};
 
 const NEW: &str = "2026-07-28";
 
@@ -383,12 +385,16 @@ async fn rule_04_mirrored_headers_agree_with_the_body_and_stand_once() {
         .refuses("no body", request, &unread(-32020, "", &alias))
         .await;
 
+    house.open_session(&reader()).await;
     for (body, headers) in [
         (&old, &[][..]),
         (&old, &[(METHOD, "tools/call"), (NAME, "get_note")]),
         (&old, &[(VERSION, "2025-03-26")]),
         (&old, &[(VERSION, "2025-06-18")]),
-        (&old, &[(VERSION, "2025-11-25"), ("mcp-session-id", "s")]),
+        (
+            &old,
+            &[(VERSION, "2025-11-25"), ("mcp-session-id", SESSION)],
+        ),
         (&new, &complete),
         (
             &new,

@@ -6,7 +6,7 @@ use http::Request;
 use mcp_auth::{Decision, Target, policy_fn};
 
 use crate::house::{
-    Body, House, ISSUER, METADATA, NOW, No, RequestExt, alice, call, no, post, reader,
+    Body, House, ISSUER, METADATA, NOW, No, RequestExt, SESSION, alice, call, no, post, reader,
 };
 
 const V1: &str = "2025-03-26";
@@ -460,7 +460,8 @@ async fn rule_05_every_operation_has_its_verdict() {
 #[tokio::test]
 async fn rule_05_a_method_that_does_not_exist_does_not_end_a_session() {
     let house = House::new();
-    let in_session = |body: &'static str| post(&reader(), body).and("mcp-session-id", "s");
+    let in_session = |body: &'static str| post(&reader(), body).and("mcp-session-id", SESSION);
+    house.open_session(&reader()).await;
     let expected = no(200, "unknown_method")
         .rpc("7", -32601, "Method not found", "")
         .by("alice")

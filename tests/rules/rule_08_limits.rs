@@ -8,7 +8,8 @@ use mcp_auth::{
 };
 
 use crate::house::{
-    House, ISSUER, No, RequestExt, alice, call, call_body, calls_per_hour, no, post, reader, writer,
+    House, ISSUER, No, RequestExt, SESSION, alice, call, call_body, calls_per_hour, no, post,
+    reader, writer,
 };
 
 fn limited(seconds: u64) -> No {
@@ -98,7 +99,8 @@ async fn rule_08_a_principal_has_one_bucket_and_no_other() {
             .refuses(what, call(&token, "get_note"), &limited(3600))
             .await;
     }
-    let in_session = call(&reader(), "get_note").and("mcp-session-id", "s-9");
+    let in_session = call(&reader(), "get_note").and("mcp-session-id", SESSION);
+    house.open_session(&reader()).await;
     house
         .refuses("another MCP session", in_session, &limited(3600))
         .await;

@@ -15,8 +15,8 @@ use mcp_auth::{
 use tower::{Service, ServiceExt};
 
 use crate::house::{
-    Body, House, ISSUER, Plan, RequestExt, Told, alice, answering, call, call_body, post, reader,
-    request, told,
+    Body, House, ISSUER, Plan, RequestExt, SESSION, Told, alice, answering, call, call_body, post,
+    reader, request, told,
 };
 
 fn only(house: &House) -> AuditEvent {
@@ -50,10 +50,11 @@ fn expected(json: &str) -> String {
 #[tokio::test]
 async fn rule_09_the_line_of_a_call_that_passed() {
     let house = House::new();
-    let request = call(&reader(), "get_note").and("mcp-session-id", "session-1");
-    house.passes("call", request).await;
+    let request = call(&reader(), "get_note").and("mcp-session-id", SESSION);
+    house.open_session(&reader()).await;
+    let (_, event) = house.passes("call", request).await;
     assert_eq!(
-        line(&only(&house)),
+        line(&event),
         expected(&format!(
             r#"{{"v":1,"timestamp":"2027-01-15T08:00:00.000000Z","user":"alice","issuer":"{}",
             "client_id":"client-1","client_claimed":null,"action":"tools/call","tool":"get_note",
@@ -96,7 +97,7 @@ async fn rule_09_the_line_of_a_batch_that_was_denied() {
 async fn rule_09_the_line_of_a_stranger_tells_what_was_tried_and_believes_nothing() {
     let house = House::new();
     let claims = alice("admin").issuer("https://canary.example");
-    let request = call(&ISSUER.token(&claims), "get_note").and("mcp-session-id", "session-1");
+    let request = call(&ISSUER.token(&claims), "get_note").and("mcp-session-id", SESSION);
     house.send("stranger", request).await;
     assert_eq!(
         line(&only(&house)),

@@ -59,7 +59,7 @@ impl<B: RejectBody> RejectBody for KeyMapBody<B> {
     }
 }
 
-/// Removes every field that holds the key.
+/// Removes every field that holds the key, and no other of the same name.
 pub(super) fn remove_key(headers: &mut http::HeaderMap, key: &UpstreamKey) {
     let secret = key.secret().expose().as_bytes();
     let holds = |value: &HeaderValue| {
@@ -71,12 +71,15 @@ pub(super) fn remove_key(headers: &mut http::HeaderMap, key: &UpstreamKey) {
     if !headers.values().any(holds) {
         return;
     }
-    let doomed: Vec<_> = headers
-        .iter()
-        .filter(|(_, value)| holds(value))
-        .map(|(name, _)| name.clone())
-        .collect();
-    for name in doomed {
-        headers.remove(name);
+    let all = std::mem::take(headers);
+    let mut name = None;
+    for (next, value) in all {
+        // Only the first field of a name comes with it.
+        name = next.or(name);
+        if let Some(name) = &name
+            && !holds(&value)
+        {
+            headers.append(name.clone(), value);
+        }
     }
 }
