@@ -36,6 +36,8 @@
 //! | [`ScopeGuardLayer`]: the policy | 403, -32601 |
 //! | [`RateLimitLayer`]: the limits | 429, 503 |
 //! | [`KeyMapLayer`]: the upstream key | 403, 502, 503 |
+//! | [`ListFilterLayer`]: what lists show | 502 for what cannot be read |
+//! | [`StreamGuardLayer`]: streams that outlive their token | 429 for too many; ends them |
 //!
 //! # Features
 //!
@@ -95,6 +97,7 @@ pub use self::{
     layers::{
         audit_log::AuditLogLayer,
         key_map::{KeyHeader, KeyMapLayer},
+        list_filter::ListFilterLayer,
         mcp_request::{McpBody, McpRequestLayer},
         origin_guard::{OriginGuardLayer, Origins},
         rate_limit::{PeerAddr, RateLimit, RateLimitLayer},
@@ -102,6 +105,7 @@ pub use self::{
         revocation::RevocationLayer,
         scope_guard::ScopeGuardLayer,
         session_guard::SessionGuardLayer,
+        stream_guard::StreamGuardLayer,
     },
     mcp::{
         McpRequest, Message, MessageError, MessageKind, Operation, ProtocolVersion, RequestId,

@@ -217,7 +217,7 @@ impl Rejection {
     }
 
     /// The standard body.
-    fn to_json(&self) -> Bytes {
+    pub(crate) fn to_json(&self) -> Bytes {
         let mut body = Map::new();
         let Some(rpc) = &self.0.rpc else {
             body.insert("error".into(), self.oauth_error().into());

@@ -25,6 +25,7 @@ use crate::{
         audit_log::{AuditLogLayer, AuditLogService},
         jwt_validate::{JwtValidateLayer, JwtValidateService},
         key_map::{KeyHeader, KeyMapBody, KeyMapLayer, KeyMapService},
+        list_filter::{ListFilterBody, ListFilterLayer, ListFilterService},
         mcp_request::{McpBody, McpRequestLayer, McpRequestService},
         origin_guard::{OriginGuardLayer, OriginGuardService, Origins},
         rate_limit::{RateLimitLayer, RateLimitService},
@@ -32,6 +33,8 @@ use crate::{
         revocation::{RevocationLayer, RevocationService},
         scope_guard::{ScopeGuardLayer, ScopeGuardService},
         session_guard::{SessionGuardLayer, SessionGuardService},
+        shared::FailMode,
+        stream_guard::{StreamGuardBody, StreamGuardLayer, StreamGuardService},
     },
     oauth::ResourceMetadata,
     policy::Policy,
@@ -44,8 +47,8 @@ use crate::{
 
 /// All layers in the one right order: what stands outside of what is not left to the user.
 ///
-/// The guard of hosts and origins, token check, message reading and policy are always there; the
-/// rest is added. The inner service
+/// The guard of hosts and origins, token check, message reading, policy, the filter of lists and the
+/// guard of streams are always there; the rest is added. The inner service
 /// takes requests with an [`McpBody`](crate::McpBody) and sees the caller as
 /// [`VerifiedToken`](crate::VerifiedToken) in their extensions, never the token.
 ///
@@ -75,6 +78,8 @@ pub struct AuthStack<K, V = Off, L = Off, U = Off, T = MemorySessionStore> {
     revocation: Option<RevocationLayer<V>>,
     rate_limit: Option<RateLimitLayer<L>>,
     keys: KeyMapLayer<U>,
+    shows_all: bool,
+    streams: StreamGuardLayer<Off>,
     audit: Option<AuditLogLayer>,
     clock: Option<Arc<dyn Clock>>,
     reject: Option<Arc<dyn Reject>>,
@@ -99,6 +104,8 @@ impl<K> AuthStack<K> {
             revocation: None,
             rate_limit: None,
             keys: KeyMapLayer::of(None),
+            shows_all: false,
+            streams: StreamGuardLayer::of(None),
             audit: None,
             clock: None,
             reject: None,
@@ -127,6 +134,8 @@ impl<K, V, L, U, T> AuthStack<K, V, L, U, T> {
             revocation: Some(layer),
             rate_limit: self.rate_limit,
             keys: self.keys,
+            shows_all: self.shows_all,
+            streams: self.streams,
             audit: self.audit,
             clock: self.clock,
             reject: self.reject,
@@ -145,6 +154,8 @@ impl<K, V, L, U, T> AuthStack<K, V, L, U, T> {
             revocation: self.revocation,
             rate_limit: Some(layer),
             keys: self.keys,
+            shows_all: self.shows_all,
+            streams: self.streams,
             audit: self.audit,
             clock: self.clock,
             reject: self.reject,
@@ -168,6 +179,8 @@ impl<K, V, L, U, T> AuthStack<K, V, L, U, T> {
             revocation: self.revocation,
             rate_limit: self.rate_limit,
             keys: layer,
+            shows_all: self.shows_all,
+            streams: self.streams,
             audit: self.audit,
             clock: self.clock,
             reject: self.reject,
@@ -178,6 +191,13 @@ impl<K, V, L, U, T> AuthStack<K, V, L, U, T> {
     /// resource, by [`Origins::new`]).
     pub fn with_origins(mut self, origins: Origins) -> Self {
         self.origins = Some(origins);
+        self
+    }
+
+    /// Shows every list in full, also what the caller lacks the scopes for: for clients that then
+    /// ask for more scopes.
+    pub const fn show_all(mut self) -> Self {
+        self.shows_all = true;
         self
     }
 
@@ -195,10 +215,25 @@ impl<K, V, L, U, T> AuthStack<K, V, L, U, T> {
             revocation: self.revocation,
             rate_limit: self.rate_limit,
             keys: self.keys,
+            shows_all: self.shows_all,
+            streams: self.streams,
             audit: self.audit,
             clock: self.clock,
             reject: self.reject,
         }
+    }
+
+    /// Lets a principal have so many streams at once (default 32), on this instance.
+    pub fn with_max_streams(mut self, streams: usize) -> Self {
+        self.streams = self.streams.with_max_streams(streams);
+        self
+    }
+
+    /// Cuts event streams that answer a call, too, when the token expires or is revoked; by default
+    /// only those are ended that a GET and `subscriptions/listen` open.
+    pub fn cut_answers(mut self) -> Self {
+        self.streams = self.streams.cut_answers();
+        self
     }
 
     /// Tells `sink` what happened to every request.
@@ -261,7 +296,19 @@ where
         let metadata = self.metadata.clone().with_scopes_supported(&base);
 
         // Innermost first.
-        let keyed = shared!(self, self.keys.clone()).layer(inner);
+        let watch = match &self.revocation {
+            Some(layer) => self
+                .streams
+                .asking(Some(layer.store().clone()), layer.fail_mode().clone()),
+            None => self.streams.asking(None, FailMode::default()),
+        };
+        let watched = shared!(self, watch.with_leeway(self.validate.leeway())).layer(inner);
+        let filtered = if self.shows_all {
+            ListFilterService::pass_through(watched)
+        } else {
+            shared!(self, ListFilterLayer::new(Arc::clone(&self.policy))).layer(watched)
+        };
+        let keyed = shared!(self, self.keys.clone()).layer(filtered);
         let limited = match &self.rate_limit {
             Some(layer) => shared!(self, layer.clone()).layer(keyed),
             None => RateLimitService::pass_through(keyed),
@@ -319,7 +366,12 @@ type Tower<S, K, V, L, U, T> = AuditLogService<
                 RevocationService<
                     McpRequestService<
                         SessionGuardService<
-                            ScopeGuardService<RateLimitService<KeyMapService<S, U>, L>>,
+                            ScopeGuardService<
+                                RateLimitService<
+                                    KeyMapService<ListFilterService<StreamGuardService<S, V>>, U>,
+                                    L,
+                                >,
+                            >,
                             T,
                         >,
                     >,
@@ -379,7 +431,7 @@ pin_project! {
 
 impl<F, B, E> Future for AuthFuture<F>
 where
-    F: Future<Output = Result<Response<KeyMapBody<B>>, E>>,
+    F: Future<Output = Result<Response<KeyMapBody<ListFilterBody<StreamGuardBody<B>>>>, E>>,
 {
     type Output = Result<Response<AuthBody<B>>, E>;
 
@@ -401,7 +453,7 @@ pin_project! {
     #[derive(Debug)]
     pub struct AuthBody<B> {
         #[pin]
-        inner: KeyMapBody<B>,
+        inner: KeyMapBody<ListFilterBody<StreamGuardBody<B>>>,
     }
 }
 

@@ -1,12 +1,14 @@
 //! What the rooms inside found out, for the audit log outside of them.
 
 use std::{
-    sync::{Arc, OnceLock},
+    fmt, mem,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use crate::{
     audit::{AuditRateLimit, AuditRevocation},
+    error::Reason,
     mcp::McpRequest,
     token::{Scope, VerifiedToken},
 };
@@ -30,6 +32,39 @@ struct Slots {
     rate_limit: OnceLock<AuditRateLimit>,
     upstream_called: OnceLock<Instant>,
     upstream_took: OnceLock<Duration>,
+    stream: Mutex<Stream>,
+}
+
+/// A stream whose end is to be told.
+#[derive(Default)]
+enum Stream {
+    #[default]
+    None,
+    /// It is guarded, and nobody wants to know yet.
+    Guarded,
+    Listened(Listener),
+}
+
+type Listener = Box<dyn FnOnce(StreamEnd) + Send>;
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Guarded => "Guarded",
+            Self::Listened(_) => "Listened",
+        })
+    }
+}
+
+/// How a guarded stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StreamEnd {
+    pub(crate) reason: Reason,
+    /// The client went away, and the stream would have gone on.
+    pub(crate) cancelled: bool,
+    /// What was last found out.
+    pub(crate) revocation: Option<AuditRevocation>,
 }
 
 /// Fills a slot. The first word counts.
@@ -90,5 +125,28 @@ impl AuthTrail {
 
     pub(crate) fn upstream_took(&self) -> Option<Duration> {
         self.0.upstream_took.get().copied()
+    }
+
+    /// The response is a stream whose end will be told.
+    pub(crate) fn stream_is_guarded(&self) {
+        self.swap_stream(Stream::Guarded);
+    }
+
+    /// Tells `listener` how the guarded stream ends, if there is one and it has not ended yet.
+    pub(crate) fn on_stream_end(&self, listener: impl FnOnce(StreamEnd) + Send + 'static) {
+        if let Stream::Guarded = self.swap_stream(Stream::None) {
+            self.swap_stream(Stream::Listened(Box::new(listener)));
+        }
+    }
+
+    pub(crate) fn stream_ended(&self, end: StreamEnd) {
+        if let Stream::Listened(listener) = self.swap_stream(Stream::None) {
+            listener(end);
+        }
+    }
+
+    fn swap_stream(&self, stream: Stream) -> Stream {
+        let mut slot = self.0.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        mem::replace(&mut *slot, stream)
     }
 }

@@ -214,15 +214,10 @@ async fn the_official_client_lists_and_calls_tools() {
         let tools = soon("tools", client.list_all_tools()).await.unwrap();
         let mut names: Vec<_> = tools.iter().map(|tool| &*tool.name).collect();
         names.sort_unstable();
+        // The policy lets nobody call `delete_note`, and so nobody sees it.
         assert_eq!(
             names,
-            [
-                "delete_note",
-                "get_note",
-                "list_notes",
-                "put_note",
-                "whoami"
-            ],
+            ["get_note", "list_notes", "put_note", "whoami"],
             "{algorithm:?}"
         );
         let said =

@@ -36,13 +36,14 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use mcp_auth::{
     AuditLogLayer, Auth, AuthStack, AuthTrail, Decision, Granted, JwtValidateLayer, JwtValidator,
-    KeyHeader, KeyMap, KeyMapLayer, KeyStore, McpBody, McpRequest, McpRequestLayer,
-    MemoryRateLimitStore, MemoryRevocationStore, MemorySessionStore, Off, OriginGuardLayer,
-    Origins, PeerAddr, PolicyFn, Quota, RateKey, RateLimit, RateLimitLayer, RateLimitStore,
-    RecordingSink, Rejection, ResourceMetadata, ResourceMetadataLayer, Revocation, RevocationLayer,
-    RevocationStore, ScopeGuardLayer, SessionGuardLayer, StaticJwks, StoreError, UnixTime,
-    UpstreamKey, UpstreamKeyId, Verdict, VerificationKey, VerificationKeyId, VerifiedToken,
-    key_store_fn, policy_fn, revocation_store_fn, testing::TestIssuer,
+    KeyHeader, KeyMap, KeyMapLayer, KeyStore, ListFilterLayer, McpBody, McpRequest,
+    McpRequestLayer, MemoryRateLimitStore, MemoryRevocationStore, MemorySessionStore, Off,
+    OriginGuardLayer, Origins, PeerAddr, PolicyFn, Quota, RateKey, RateLimit, RateLimitLayer,
+    RateLimitStore, RecordingSink, Rejection, ResourceMetadata, ResourceMetadataLayer, Revocation,
+    RevocationLayer, RevocationStore, ScopeGuardLayer, SessionGuardLayer, StaticJwks, StoreError,
+    StreamGuardLayer, UnixTime, UpstreamKey, UpstreamKeyId, Verdict, VerificationKey,
+    VerificationKeyId, VerifiedToken, key_store_fn, policy_fn, revocation_store_fn,
+    testing::TestIssuer,
 };
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
@@ -641,6 +642,10 @@ rooms! {
         RateLimitLayer::new(counts, RateLimit::new("calls", quota).per_peer())
     };
     key_map needs [VerifiedToken]: |when: When| KeyMapLayer::new(upstream_keys(when));
+    list_filter needs [VerifiedToken, McpRequest]: |_: When| ListFilterLayer::new(policy());
+    stream_guard needs [VerifiedToken, McpRequest]: |when: When| {
+        StreamGuardLayer::new(revocations(when))
+    };
 }
 
 passes!(whole_stack, needs [], |when: When| stack(when, Arc::default()));

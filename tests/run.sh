@@ -19,6 +19,7 @@ command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.88 or ne
 need cc gcc
 need curl curl
 need chromium chromium
+need npm npm
 
 # Some tests run the gateway as a process of its own.
 cargo build --locked --all-features --examples
@@ -28,3 +29,6 @@ cargo test --locked --all-features
 for example in policy_only custom_store single_layer check_again axum_service hyper_service; do
     cargo run --locked --quiet --example "$example"
 done
+
+# The official conformance suite, behind the stack as without it.
+tests/e2e/conformance.sh

@@ -685,6 +685,16 @@ trait Ask:
             (&Method::POST, Some(_)) => LIST,
             _ => "",
         };
+        self.ask_this(method, token, session, body).await
+    }
+
+    async fn ask_this(
+        &self,
+        method: Method,
+        token: Option<&str>,
+        session: Option<&str>,
+        body: &'static str,
+    ) -> StatusCode {
         let mut request = request(method, session)
             .header("host", "mcp.example.com")
             .header("content-type", "application/json");
@@ -761,6 +771,24 @@ async fn the_stack_tells_the_audit_log_before_it_asks_the_policy() {
     assert_eq!(events[0].status(), Some(404));
     let fingerprint = SessionHash::of(b"s-1").unwrap().to_string();
     assert_eq!(events[0].session(), fingerprint.get(..8));
+    assert_eq!(house.calls(), 0);
+}
+
+#[tokio::test]
+async fn the_session_is_asked_for_between_message_and_policy() {
+    let house = Stacked::new();
+    let down = Shaky {
+        owner_down: true,
+        ..Shaky::default()
+    };
+    let stack = house.around(Decision::forbid, down);
+    let alice = house.token(alice());
+    let ask = |body| stack.ask_this(Method::POST, Some(&alice), Some("s-1"), body);
+    assert_eq!(ask("{}").await, 400);
+    assert_eq!(ask(LIST).await, 503);
+    // Where no session is named, the policy has its say.
+    let answer = stack.ask_this(Method::POST, Some(&alice), None, LIST).await;
+    assert_eq!(answer, 403);
     assert_eq!(house.calls(), 0);
 }
 

@@ -189,7 +189,7 @@ impl AuditEvent {
         }
     }
 
-    /// When the request came in.
+    /// When the request came in; for `stream_end`, when the stream ended.
     #[must_use]
     pub const fn timestamp(&self) -> UnixTime {
         self.timestamp
@@ -297,7 +297,7 @@ impl AuditEvent {
         self.rate_limit
     }
 
-    /// How long the request took until its response began.
+    /// How long the request took until its response began; for `stream_end`, until the stream ended.
     #[must_use]
     pub const fn total(&self) -> Duration {
         self.total
@@ -309,7 +309,7 @@ impl AuditEvent {
         self.upstream
     }
 
-    /// Whether the client went away before it was answered.
+    /// Whether the client went away before it was answered; for `stream_end`, before the stream ended.
     #[must_use]
     pub const fn is_cancelled(&self) -> bool {
         self.cancelled

@@ -2,12 +2,13 @@
 //!
 //! A layer imports the nouns and what all layers share, never another layer.
 
-mod shared;
+pub(crate) mod shared;
 
 pub mod audit_log;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 pub mod jwt_validate;
 pub mod key_map;
+pub mod list_filter;
 pub mod mcp_request;
 pub mod origin_guard;
 pub mod rate_limit;
@@ -15,3 +16,4 @@ pub mod resource_metadata;
 pub mod revocation;
 pub mod scope_guard;
 pub mod session_guard;
+pub mod stream_guard;

@@ -1,9 +1,10 @@
 //! What a message means: its kind, its `id`, its operation.
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
 
 use crate::mcp::{
     Message, MessageError, MessageKind, Operation, RequestId, Target,
+    edit::range_in,
     envelope::{Envelope, Params},
     member::Member,
     methods,
@@ -187,13 +188,6 @@ fn bounded(name: &str) -> Result<Box<str>, MessageError> {
         return Err(MessageError::invalid_params("The name or uri is too long"));
     }
     Ok(name.into())
-}
-
-/// Where `part`, a slice of `text`, stands in it.
-fn range_in(text: &str, part: &str) -> Option<Range<usize>> {
-    let start = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
-    let range = start..start.checked_add(part.len())?;
-    text.get(range.clone()).is_some().then_some(range)
 }
 
 /// `clientInfo` as `name/version`, without control characters and of bounded length.

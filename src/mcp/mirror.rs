@@ -100,8 +100,10 @@ fn source<'a, 'b>(method: &str, params: &'b Params<'a>) -> Option<&'b Member<Cow
 
 /// Refuses a request without the headers that 2026-07-28 demands.
 ///
-/// Of notifications that revision demands none.
+/// Of notifications that revision demands none, and no name of a method that it does not define:
+/// that one is answered as what does not exist.
 pub(super) fn complete(
+    version: ProtocolVersion,
     message: &Message,
     envelope: &Envelope<'_>,
     headers: &Decoded<'_>,
@@ -109,11 +111,13 @@ pub(super) fn complete(
     if message.kind != MessageKind::Request {
         return Ok(());
     }
-    let has_name = envelope
-        .params
-        .get()
-        .and_then(|params| source(message.operation.method(), params))
-        .is_some_and(|source| source.get().is_some());
+    let method = message.operation.method();
+    let has_name = version.defines(method)
+        && envelope
+            .params
+            .get()
+            .and_then(|params| source(method, params))
+            .is_some_and(|source| source.get().is_some());
     let missing = if headers.version.is_none() {
         "The header MCP-Protocol-Version is missing"
     } else if headers.method.is_none() {

@@ -2,10 +2,12 @@
 //! differently.
 
 mod depth;
+mod edit;
 mod envelope;
 mod error;
 mod headers;
 mod keys;
+mod list;
 mod member;
 mod message;
 mod methods;
@@ -13,12 +15,19 @@ mod mirror;
 mod operation;
 mod read;
 mod request;
+mod sse;
 mod version;
 
+pub(crate) use self::{
+    edit::{Edit, apply},
+    headers::MirroredHeaders,
+    list::{Lists, Unreadable},
+    read::read,
+    sse::{Data, EventEnds, Events, IsFirst, TooLong},
+};
 pub use self::{
     error::MessageError,
     operation::{Operation, Target},
     request::{McpRequest, Message, MessageKind, RequestId},
     version::ProtocolVersion,
 };
-pub(crate) use self::{headers::MirroredHeaders, read::read};

@@ -80,7 +80,7 @@ fn one(
     if version.is_stateless() {
         mirror::no_response(&message)?;
         if headers.is_some() {
-            mirror::complete(&message, envelope, &decoded)?;
+            mirror::complete(version, &message, envelope, &decoded)?;
         }
     }
     Ok(Parts {
@@ -199,6 +199,23 @@ mod tests {
             ),
             (OK, [NEW, "tasks/get", "t1"], "tasks/get", task, NEW),
             (OK, [NEW, "tools/list", "-"], "tools/list", "", NEW),
+            // What this revision does not define has no name to mirror.
+            (OK, [NEW, "tasks/result", "-"], "tasks/result", task, NEW),
+            (
+                OK,
+                [NEW, "resources/subscribe", "-"],
+                "resources/subscribe",
+                uri,
+                NEW,
+            ),
+            (
+                -32020,
+                [NEW, "tasks/result", "t2"],
+                "tasks/result",
+                task,
+                NEW,
+            ),
+            (-32020, [NEW, "tasks/get", "-"], "tasks/get", task, NEW),
             // What `_meta` lacks is the server's to refuse.
             (OK, [NEW, "tools/call", "put_note"], "tools/call", tool, "-"),
             // An unknown version passes, and is held to the newest rules.

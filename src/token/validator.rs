@@ -236,6 +236,10 @@ impl JwtValidator {
         }
     }
 
+    pub(crate) fn leeway(&self) -> Duration {
+        self.0.leeway
+    }
+
     /// The instant from which a verified token is refused.
     pub(crate) fn refused_from(&self, token: &VerifiedToken) -> UnixTime {
         token.expires_at().saturating_add(self.0.leeway)

@@ -478,6 +478,18 @@ async fn rule_05_a_method_that_does_not_exist_does_not_end_a_session() {
     house
         .refuses("a notification", post(&reader(), body), &expected)
         .await;
+    // A method that only an older revision has needs no Mcp-Name to be told so.
+    let expected = no(404, "unknown_method")
+        .rpc("7", -32601, "Method not found", "")
+        .by("alice")
+        .of("tasks/result", "t1");
+    let request = post(
+        &reader(),
+        r#"{"jsonrpc":"2.0","id":7,"method":"tasks/result","params":{"taskId":"t1"}}"#,
+    );
+    let request = request.and("mcp-protocol-version", V4);
+    let request = request.and("mcp-method", "tasks/result");
+    house.refuses("no longer", request, &expected).await;
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! Tells a sink what happened to every request: exactly one event each.
+//! Tells a sink what happened to every request: exactly one event each, and one more for the end
+//! of a guarded stream.
 //!
 //! # Example
 //!
@@ -14,9 +15,11 @@
 //! 1. The event is recorded when the head of the response is there; or, marked `cancelled`, when
 //!    the request is dropped before; or, with the reason `internal`, when a layer or service inside
 //!    panics. A request that is dropped before it was handed in has none.
-//! 2. What the layers inside found out reaches it through the [`AuthTrail`](crate::AuthTrail) that
+//! 2. A response that is a guarded stream adds one more at its end: `stream_end`, of the same request
+//!    id, with why it ended. See [`StreamGuardLayer`](crate::StreamGuardLayer).
+//! 3. What the layers inside found out reaches it through the [`AuthTrail`](crate::AuthTrail) that
 //!    this layer puts into the request's extensions.
-//! 3. No token, key, argument or query stands in it.
+//! 4. No token, key, argument or query stands in it.
 
 mod future;
 mod layer;

@@ -19,7 +19,7 @@ use crate::{
     error::Reason,
     mcp::{McpRequest, Operation, Target},
     reject::Rejection,
-    trail::AuthTrail,
+    trail::{AuthTrail, StreamEnd},
 };
 
 /// Records an event once: when the request is answered, fails, or is dropped.
@@ -85,8 +85,18 @@ impl Recorder {
 
     fn record(&mut self, end: End) {
         if let Some(started) = self.0.take() {
-            let sink = Arc::clone(&started.config.sink);
-            sink.record(started.into_event(end));
+            let (config, trail) = (Arc::clone(&started.config), started.trail.clone());
+            let since = started.since;
+            let event = started.into_event(end);
+            trail.on_stream_end({
+                let (config, event) = (Arc::clone(&config), event.clone());
+                move |end| {
+                    config
+                        .sink
+                        .record(stream_end(event, end, since, config.clock.now()))
+                }
+            });
+            config.sink.record(event);
         }
     }
 }
@@ -125,6 +135,22 @@ fn decision(reason: Reason, status: StatusCode) -> AuditDecision {
         | Reason::Internal => AuditDecision::Error,
         _ => AuditDecision::Deny,
     }
+}
+
+/// The second event of a request whose answer is a guarded stream: of the same request, at its end.
+fn stream_end(mut event: AuditEvent, end: StreamEnd, since: Instant, now: UnixTime) -> AuditEvent {
+    event.timestamp = now;
+    event.action = Text::from_static("stream_end");
+    event.decision = match end.reason {
+        Reason::Ok => AuditDecision::Allow,
+        Reason::StoreUnavailable | Reason::UpstreamError | Reason::Internal => AuditDecision::Error,
+        _ => AuditDecision::Deny,
+    };
+    event.reason = end.reason;
+    event.revocation = end.revocation.or(event.revocation);
+    event.total = since.elapsed();
+    event.cancelled = end.cancelled;
+    event
 }
 
 impl Started {

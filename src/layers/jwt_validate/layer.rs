@@ -54,6 +54,11 @@ impl<K> JwtValidateLayer<K> {
     }
 
     common_settings!(with metadata);
+
+    /// For how long after its `exp` a token is honoured.
+    pub(crate) fn leeway(&self) -> std::time::Duration {
+        self.config.validator.leeway()
+    }
 }
 
 impl<S, K: Clone> Layer<S> for JwtValidateLayer<K> {

@@ -1,13 +1,8 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
-
 use tower_layer::Layer;
 
 use super::RevocationService;
 use crate::{
-    layers::shared::{Common, common_settings},
+    layers::shared::{Common, FailMode, common_settings},
     token::Scope,
 };
 
@@ -22,8 +17,7 @@ pub struct RevocationLayer<V> {
 pub(super) struct Config<V> {
     pub(super) common: Common,
     pub(super) store: V,
-    fails_open: bool,
-    is_down: Arc<AtomicBool>,
+    pub(super) fail_mode: FailMode,
 }
 
 impl<V> RevocationLayer<V> {
@@ -33,15 +27,14 @@ impl<V> RevocationLayer<V> {
             config: Config {
                 common: Common::default(),
                 store,
-                fails_open: false,
-                is_down: Arc::default(),
+                fail_mode: FailMode::default(),
             },
         }
     }
 
     /// Lets requests pass while the store cannot answer: a revoked token is honoured then.
-    pub fn dangerous_fail_open(mut self) -> Self {
-        self.config.fails_open = true;
+    pub const fn dangerous_fail_open(mut self) -> Self {
+        self.config.fail_mode.open();
         self
     }
 
@@ -52,26 +45,14 @@ impl<V> RevocationLayer<V> {
     }
 
     common_settings!(with metadata);
-}
 
-impl<V> Config<V> {
-    /// Whether a request may pass that could not be checked. Each change is logged once.
-    pub(super) fn passes_unchecked(&self, error: &crate::StoreError) -> bool {
-        if !self.is_down.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                error = error as &dyn std::error::Error,
-                fails_open = self.fails_open,
-                "revocations cannot be checked"
-            );
-        }
-        self.fails_open
+    /// What is asked, for the stack's watch over streams.
+    pub(crate) const fn store(&self) -> &V {
+        &self.config.store
     }
 
-    pub(super) fn answered(&self) {
-        // A load first: the line is shared by all threads and hardly ever changes.
-        if self.is_down.load(Ordering::Relaxed) && self.is_down.swap(false, Ordering::Relaxed) {
-            tracing::info!("revocations are checked again");
-        }
+    pub(crate) const fn fail_mode(&self) -> &FailMode {
+        &self.config.fail_mode
     }
 }
 

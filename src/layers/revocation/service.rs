@@ -89,12 +89,12 @@ impl<V, B> Judge<B> for Checked<V> {
         };
         match answer {
             Ok(Revocation::Active) => {
-                self.0.answered();
+                self.0.fail_mode.answered();
                 note(AuditRevocation::Active);
                 Ok(())
             }
             Ok(Revocation::Revoked) => {
-                self.0.answered();
+                self.0.fail_mode.answered();
                 note(AuditRevocation::Revoked);
                 let message = "The access token was revoked";
                 Err(
@@ -104,7 +104,7 @@ impl<V, B> Judge<B> for Checked<V> {
             }
             Err(error) => {
                 note(AuditRevocation::Unchecked);
-                if self.0.passes_unchecked(&error) {
+                if self.0.fail_mode.passes_unchecked(&error) {
                     Ok(())
                 } else {
                     Err(Rejection::store_unavailable())

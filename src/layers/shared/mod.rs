@@ -2,10 +2,14 @@
 
 mod ask;
 mod common;
+mod fail_mode;
+mod media;
 mod passing;
 
 pub(crate) use self::{
     ask::{Judge, ResponseFuture},
     common::{Common, common_settings, take_token, trail},
+    fail_mode::FailMode,
+    media::{is_encoded, is_event_stream, is_json},
     passing::Passing,
 };

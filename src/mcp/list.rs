@@ -1,0 +1,594 @@
+//! Lists in answers: which pieces of the text must go, so that only what may be used is shown.
+//!
+//! Nothing is written anew: what stays, stays byte for byte, so that signed tools stay whole.
+
+use std::{borrow::Cow, ops::Range};
+
+use serde::de::{DeserializeSeed, MapAccess};
+use serde_json::value::RawValue;
+
+use crate::mcp::{
+    McpRequest, Message, Operation, depth,
+    edit::{Edit, range_in},
+    member::{Member, Object, Slot, Text},
+};
+
+/// The lists that a client may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ListKind {
+    Tools,
+    Prompts,
+    Resources,
+    Templates,
+}
+
+impl ListKind {
+    const ALL: [Self; 4] = [Self::Tools, Self::Prompts, Self::Resources, Self::Templates];
+
+    fn of(message: &Message) -> Option<Self> {
+        match message.operation().method() {
+            "tools/list" => Some(Self::Tools),
+            "prompts/list" => Some(Self::Prompts),
+            "resources/list" => Some(Self::Resources),
+            "resources/templates/list" => Some(Self::Templates),
+            _ => None,
+        }
+    }
+
+    /// What an element of the list is for.
+    fn operation(self, name: &str) -> Operation {
+        match self {
+            Self::Tools => Operation::tool(name),
+            Self::Prompts => Operation::prompt(name),
+            Self::Resources | Self::Templates => Operation::resource(name),
+        }
+    }
+}
+
+/// An answer that cannot be read in one way only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unreadable;
+
+impl From<serde_json::Error> for Unreadable {
+    fn from(_: serde_json::Error) -> Self {
+        Self
+    }
+}
+
+/// The lists that may stand in the answers to an HTTP request.
+#[derive(Clone, Debug)]
+pub(crate) enum Lists {
+    /// Those that the request asks for.
+    Asked(McpRequest),
+    /// Any: a GET opens a stream of its own, which goes on with the answers to other requests where
+    /// it is resumed (`Last-Event-ID`), and carries all answers in 2024-11-05.
+    Any,
+}
+
+impl Lists {
+    /// `None`: there are none.
+    pub(crate) fn of(request: &McpRequest) -> Option<Self> {
+        let messages = request.messages();
+        if messages.iter().any(|it| ListKind::of(it).is_some()) {
+            return Some(Self::Asked(request.clone()));
+        }
+        let is_get = |message: &Message| message.operation().method() == "GET";
+        messages.iter().any(is_get).then_some(Self::Any)
+    }
+
+    /// The lists that may stand in the answer with this `id`. One that answers nothing that was
+    /// asked may hold any list that was: a client may not look at the `id`.
+    fn in_answer(&self, id: Option<&str>) -> Vec<ListKind> {
+        let Self::Asked(request) = self else {
+            return ListKind::ALL.into();
+        };
+        let messages = request.messages();
+        let answered = |message: &&Message| match (message.id(), id) {
+            (Some(asked), Some(id)) => is_same(asked.as_json(), id),
+            _ => false,
+        };
+        if messages.iter().any(|message| answered(&message)) {
+            let answered = messages.iter().filter(answered);
+            answered.filter_map(ListKind::of).collect()
+        } else {
+            messages.iter().filter_map(ListKind::of).collect()
+        }
+    }
+
+    /// What is to be changed in `text`, one JSON-RPC message or an array of them, so that of each
+    /// list only those elements are left of which `shows` says so, and no shared cache keeps it.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreadable`] where not everyone would read the same list.
+    pub(crate) fn edits(
+        &self,
+        text: &str,
+        mut shows: impl FnMut(&Operation) -> bool,
+    ) -> Result<Vec<Edit>, Unreadable> {
+        if depth::is_too_deep(text.as_bytes()) {
+            return Err(Unreadable);
+        }
+        let messages = if text.trim_start().starts_with('[') {
+            array(text)?
+        } else {
+            vec![text]
+        };
+        let mut edits = Vec::new();
+        for message in messages {
+            let answer: Slot<Answer<'_>> = object(message)?;
+            let answer = answer.get().ok_or(Unreadable)?;
+            if answer.is_faulty {
+                return Err(Unreadable);
+            }
+            let Some(result) = answer.result else {
+                continue;
+            };
+            let kinds = self.in_answer(answer.id);
+            if !kinds.is_empty() {
+                self.in_result(text, result, &kinds, &mut shows, &mut edits)?;
+            }
+        }
+        edits.sort_by_key(|edit| edit.range.start);
+        Ok(edits)
+    }
+
+    fn in_result(
+        &self,
+        text: &str,
+        result: &str,
+        kinds: &[ListKind],
+        shows: &mut impl FnMut(&Operation) -> bool,
+        edits: &mut Vec<Edit>,
+    ) -> Result<(), Unreadable> {
+        let is_asked = matches!(self, Self::Asked(_));
+        let found: Slot<Found<'_>> = object(result)?;
+        let found = match found.get() {
+            Some(found) if !found.is_faulty => found,
+            None if !is_asked => return Ok(()),
+            _ => return Err(Unreadable),
+        };
+        let mut is_list = is_asked;
+        for kind in kinds {
+            match found.list(*kind) {
+                // Some servers write an empty list so.
+                None | Some("null") => {}
+                Some(list) if list.starts_with('[') => {
+                    is_list = true;
+                    drop_hidden(text, list, *kind, shows, edits)?;
+                }
+                Some(_) if is_asked => return Err(Unreadable),
+                Some(_) => {}
+            }
+        }
+        if let (true, Some(scope)) = (is_list, found.cache_scope)
+            && scope != PRIVATE
+        {
+            edits.push(Edit {
+                range: range_in(text, scope).ok_or(Unreadable)?,
+                with: PRIVATE,
+            });
+        }
+        Ok(())
+    }
+}
+
+const PRIVATE: &str = r#""private""#;
+
+fn drop_hidden(
+    text: &str,
+    list: &str,
+    kind: ListKind,
+    shows: &mut impl FnMut(&Operation) -> bool,
+    edits: &mut Vec<Edit>,
+) -> Result<(), Unreadable> {
+    let mut elements: Vec<(Range<usize>, bool)> = Vec::new();
+    for element in array(list)? {
+        let slot: Slot<Element<'_>> = object(element)?;
+        // What has no name cannot be asked for, and is not shown.
+        let is_shown = match slot.get() {
+            Some(element) if element.is_faulty => return Err(Unreadable),
+            Some(element) => element
+                .name(kind)
+                .is_some_and(|name| shows(&kind.operation(name))),
+            None => false,
+        };
+        elements.push((range_in(text, element).ok_or(Unreadable)?, is_shown));
+    }
+    let mut before: Option<usize> = None;
+    let mut rest = elements.as_slice();
+    while let [(first, is_shown), tail @ ..] = rest {
+        rest = tail;
+        if *is_shown {
+            before = Some(first.end);
+            continue;
+        }
+        let mut end = first.end;
+        while let [(next, false), tail @ ..] = rest {
+            end = next.end;
+            rest = tail;
+        }
+        // One comma goes with them: the one behind, or at the end of the list the one in front.
+        edits.push(Edit::remove(match (rest, before) {
+            ([(next, _), ..], _) => first.start..next.start,
+            ([], Some(before)) => before..end,
+            ([], None) => first.start..end,
+        }));
+    }
+    Ok(())
+}
+
+/// Whether two ids, as JSON texts, are the same string or the same integer.
+fn is_same(one: &str, other: &str) -> bool {
+    let decode = |json| serde_json::from_str::<Text<'_>>(json).ok();
+    one == other
+        || match (decode(one), decode(other)) {
+            (Some(Text(Member::Is(one))), Some(Text(Member::Is(other)))) => one == other,
+            _ => false,
+        }
+}
+
+fn object<'a, T: Object<'a>>(text: &'a str) -> Result<Slot<T>, Unreadable> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let mut slot = Slot::default();
+    (&mut slot).deserialize(&mut json)?;
+    json.end()?;
+    Ok(slot)
+}
+
+fn array(text: &str) -> Result<Vec<&str>, Unreadable> {
+    let elements: Vec<&RawValue> = serde_json::from_str(text)?;
+    Ok(elements.into_iter().map(RawValue::get).collect())
+}
+
+/// A message, as far as it matters here.
+#[derive(Debug, Default)]
+struct Answer<'a> {
+    is_faulty: bool,
+    /// The JSON text.
+    id: Option<&'a str>,
+    /// The JSON text.
+    result: Option<&'a str>,
+}
+
+impl<'de> Object<'de> for Answer<'de> {
+    const RESERVED: &'static [&'static str] =
+        &["result", "id", "jsonrpc", "method", "params", "error"];
+
+    fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
+        let value = map.next_value::<&RawValue>()?.get();
+        match name {
+            "result" => self.result = Some(value),
+            "id" => self.id = Some(value),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn fault(&mut self, _: &'static str) {
+        self.is_faulty = true;
+    }
+}
+
+/// What is found in a result, as JSON texts.
+#[derive(Debug, Default)]
+struct Found<'a> {
+    is_faulty: bool,
+    lists: [Option<&'a str>; 4],
+    cache_scope: Option<&'a str>,
+}
+
+impl<'a> Found<'a> {
+    const fn list(&self, kind: ListKind) -> Option<&'a str> {
+        let [tools, prompts, resources, templates] = self.lists;
+        match kind {
+            ListKind::Tools => tools,
+            ListKind::Prompts => prompts,
+            ListKind::Resources => resources,
+            ListKind::Templates => templates,
+        }
+    }
+}
+
+impl<'de> Object<'de> for Found<'de> {
+    const RESERVED: &'static [&'static str] = &[
+        "tools",
+        "prompts",
+        "resources",
+        "resourceTemplates",
+        "cacheScope",
+    ];
+
+    fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
+        let value = Some(map.next_value::<&RawValue>()?.get());
+        let [tools, prompts, resources, templates] = &mut self.lists;
+        *match name {
+            "tools" => tools,
+            "prompts" => prompts,
+            "resources" => resources,
+            "resourceTemplates" => templates,
+            _ => &mut self.cache_scope,
+        } = value;
+        Ok(())
+    }
+
+    fn fault(&mut self, _: &'static str) {
+        self.is_faulty = true;
+    }
+}
+
+/// An element of a list.
+#[derive(Debug, Default)]
+struct Element<'a> {
+    is_faulty: bool,
+    name: Member<Cow<'a, str>>,
+    uri: Member<Cow<'a, str>>,
+    template: Member<Cow<'a, str>>,
+}
+
+impl Element<'_> {
+    /// By what it is asked for.
+    fn name(&self, kind: ListKind) -> Option<&str> {
+        let name = match kind {
+            ListKind::Tools | ListKind::Prompts => &self.name,
+            ListKind::Resources => &self.uri,
+            ListKind::Templates => &self.template,
+        };
+        name.get().map(AsRef::as_ref)
+    }
+}
+
+impl<'de> Object<'de> for Element<'de> {
+    const RESERVED: &'static [&'static str] = &["name", "uri", "uriTemplate"];
+
+    fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
+        let text = map.next_value::<Text<'de>>()?.0;
+        match name {
+            "name" => self.name = text,
+            "uri" => self.uri = text,
+            _ => self.template = text,
+        }
+        Ok(())
+    }
+
+    fn fault(&mut self, _: &'static str) {
+        self.is_faulty = true;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::mcp::{Target, edit::apply};
+
+    fn asked(request: &str) -> Lists {
+        let request = McpRequest::from_json(request.as_bytes()).unwrap();
+        Lists::of(&request).unwrap()
+    }
+
+    fn list(method: &str) -> Lists {
+        asked(&format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"{method}"}}"#
+        ))
+    }
+
+    /// The text that is left when what begins with `hidden` is.
+    fn shown(lists: &Lists, text: &str) -> Result<String, Unreadable> {
+        let edits = lists.edits(text, |operation| {
+            let name = operation.target().map_or("", Target::name);
+            !name.starts_with("hidden")
+        })?;
+        Ok(String::from_utf8(apply(text.as_bytes(), &edits)).unwrap())
+    }
+
+    #[test]
+    fn hidden_elements_go_and_every_other_byte_stays() {
+        for (before, after) in [
+            (r#"[]"#, r#"[]"#),
+            (r#" [ {"name":"a"} ] "#, r#" [ {"name":"a"} ] "#),
+            (r#"[ {"name":"hidden"} ]"#, r#"[  ]"#),
+            (
+                r#"[{"name":"hidden"} , {"name":"a", "x":1.50}]"#,
+                r#"[{"name":"a", "x":1.50}]"#,
+            ),
+            (
+                r#"[{"name":"a"} ,  {"name":"hidden"} ]"#,
+                r#"[{"name":"a"} ]"#,
+            ),
+            (
+                r#"[{"name":"a"}, {"name":"hidden1"},{"name":"hidden2"}, {"name":"b"}]"#,
+                r#"[{"name":"a"}, {"name":"b"}]"#,
+            ),
+            (
+                r#"[{"name":"hidden1"},{"name":"a"},{"name":"hidden2"},{"name":"b"},{"name":"hidden3"},{"name":"hidden4"}]"#,
+                r#"[{"name":"a"},{"name":"b"}]"#,
+            ),
+            (r#"[{"name":"hidden1"},{"name":"hidden2"}]"#, r#"[]"#),
+            // Names are compared decoded, and what has none is not shown.
+            (
+                r#"[{"n\u0061me":"\u0068idden"},{"name":"\u0061"}]"#,
+                r#"[{"name":"\u0061"}]"#,
+            ),
+            (
+                r#"[{"title":"x"},{"name":1},"x",7,null,{"name":"a"}]"#,
+                r#"[{"name":"a"}]"#,
+            ),
+            ("null", "null"),
+        ] {
+            let answer = |list: &str| {
+                format!(
+                    r#" {{"jsonrpc": "2.0","id":1,"result":{{ "tools":{list},"nextCursor":"c","ttlMs":5e3}} }} "#
+                )
+            };
+            let shown = shown(&list("tools/list"), &answer(before));
+            assert_eq!(shown.as_deref(), Ok(&*answer(after)), "{before}");
+        }
+    }
+
+    #[test]
+    fn each_list_is_judged_by_what_its_elements_are_asked_for() {
+        for (method, member, key, target) in [
+            ("tools/list", "tools", "name", Target::Tool("a".into())),
+            (
+                "prompts/list",
+                "prompts",
+                "name",
+                Target::Prompt("a".into()),
+            ),
+            (
+                "resources/list",
+                "resources",
+                "uri",
+                Target::Resource("a".into()),
+            ),
+            (
+                "resources/templates/list",
+                "resourceTemplates",
+                "uriTemplate",
+                Target::Resource("a".into()),
+            ),
+        ] {
+            let text = format!(r#"{{"id":1,"result":{{"{member}":[{{"{key}":"a"}}]}}}}"#);
+            let mut judged = Vec::new();
+            let edits = list(method).edits(&text, |operation| {
+                judged.extend(operation.target().cloned());
+                true
+            });
+            assert_eq!((edits, judged), (Ok(vec![]), vec![target]), "{method}");
+        }
+    }
+
+    #[test]
+    fn a_filtered_list_is_private_wherever_it_says_otherwise() {
+        for (before, after) in [
+            (r#""public""#, r#""private""#),
+            (r#""private""#, r#""private""#),
+            (r#""pub\u006cic""#, r#""private""#),
+            ("7", r#""private""#),
+            (r#"{"a":[1]}"#, r#""private""#),
+        ] {
+            for template in [
+                r#"{"id":1,"result":{"cacheScope": SCOPE ,"tools":[{"name":"a"}]}}"#,
+                r#"{"result":{"tools":[],"cacheScope":SCOPE},"id":1}"#,
+            ] {
+                let shown = shown(&list("tools/list"), &template.replace("SCOPE", before));
+                assert_eq!(shown.unwrap(), template.replace("SCOPE", after));
+            }
+        }
+    }
+
+    #[test]
+    fn other_messages_stay() {
+        for text in [
+            r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"tools":[{"name":"hidden"}]}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"hidden"}}"#,
+            r#"{"error":"invalid_request"}"#,
+            r#"{"id":1,"result":{"prompts":[{"name":"hidden"}],"tools":[]}}"#,
+        ] {
+            assert_eq!(shown(&list("tools/list"), text).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_refused() {
+        for text in [
+            "",
+            "x",
+            "7",
+            "[7]",
+            r#"{"id":1,"result":{"tools":[]}} {}"#,
+            "\u{feff}{\"id\":1,\"result\":{\"tools\":[]}}",
+            r#"{"id":1,"result":{"tools":[]},"result":{"tools":[{"name":"hidden"}]}}"#,
+            r#"{"id":1,"result":{},"Result":{"tools":[{"name":"hidden"}]}}"#,
+            r#"{"id":1,"result":{"tools":[],"tools":[{"name":"hidden"}]}}"#,
+            r#"{"id":1,"result":{"tools":[],"\u0074ools":[{"name":"hidden"}]}}"#,
+            r#"{"id":1,"result":{"tools":[],"Tools":[{"name":"hidden"}]}}"#,
+            r#"{"id":1,"result":{"cacheScope":"private","cacheScope":"public"}}"#,
+            r#"{"id":1,"result":{"tools":[{"name":"a","name":"hidden"}]}}"#,
+            r#"{"id":1,"result":{"tools":[{"name":"a","NAME":"hidden"}]}}"#,
+            r#"{"id":1,"result":{"tools":[{"name":"\ud800"}]}}"#,
+            r#"{"id":1,"result":{"tools":{"0":{"name":"hidden"}}}}"#,
+            r#"{"id":1,"result":[{"name":"hidden"}]}"#,
+            r#"{"id":1,"result":{"tools":[{"name":"hidden","x":NaN}]}}"#,
+        ] {
+            assert_eq!(shown(&list("tools/list"), text), Err(Unreadable), "{text}");
+        }
+        let deep = |levels: usize| {
+            format!(
+                r#"{{"id":1,"result":{{"tools":[{{"name":"a","x":{}{}}}]}}}}"#,
+                "[".repeat(levels),
+                "]".repeat(levels)
+            )
+        };
+        assert!(shown(&list("tools/list"), &deep(124)).is_ok());
+        assert_eq!(shown(&list("tools/list"), &deep(125)), Err(Unreadable));
+    }
+
+    #[test]
+    fn in_a_batch_each_answer_is_held_to_its_question() {
+        let batch = asked(
+            r#"[{"jsonrpc":"2.0","id":1,"method":"tools/list"},
+                {"jsonrpc":"2.0","id":"a","method":"prompts/list"},
+                {"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"x"}}]"#,
+        );
+        let answer = |id: &str| {
+            format!(
+                r#"{{"id":{id},"result":{{"tools":[{{"name":"hidden"}}],"prompts":[{{"name":"hidden"}}]}}}}"#
+            )
+        };
+        let both = |id: &str| format!(r#"{{"id":{id},"result":{{"tools":[],"prompts":[]}}}}"#);
+        let tools = r#"{"id":1,"result":{"tools":[],"prompts":[{"name":"hidden"}]}}"#;
+        let prompts = r#"{"id":"\u0061","result":{"tools":[{"name":"hidden"}],"prompts":[]}}"#;
+        for (before, after) in [
+            (answer("1"), tools.to_owned()),
+            (answer(r#""\u0061""#), prompts.to_owned()),
+            (answer("2"), answer("2")),
+            // Nothing with such an id was asked: it may be the answer to each.
+            (answer("3"), both("3")),
+            (answer("1.0"), both("1.0")),
+            (answer("null"), both("null")),
+            (
+                format!("[{}, {}, {}]", answer("2"), answer("1"), answer("9")),
+                format!("[{}, {tools}, {}]", answer("2"), both("9")),
+            ),
+        ] {
+            assert_eq!(shown(&batch, &before).unwrap(), after);
+        }
+        // The only question's answer is the list, whatever its id.
+        let other = r#"{"id":9,"result":{"tools":[{"name":"hidden"}]}}"#;
+        assert_eq!(
+            shown(&list("tools/list"), other).unwrap(),
+            r#"{"id":9,"result":{"tools":[]}}"#
+        );
+    }
+
+    #[test]
+    fn a_stream_of_its_own_may_carry_any_list() {
+        let bodiless = |method| {
+            let version = crate::ProtocolVersion::V2025_11_25;
+            Lists::of(&McpRequest::without_message(method, version, true))
+        };
+        assert!(bodiless("DELETE").is_none());
+        let any = bodiless("GET").unwrap();
+        for (before, after) in [
+            (
+                r#"{"id":4,"result":{"tools":[{"name":"hidden"}],"cacheScope":"public"}}"#,
+                r#"{"id":4,"result":{"tools":[],"cacheScope":"private"}}"#,
+            ),
+            (
+                r#"{"id":4,"result":{"resources":[{"uri":"hidden:///a"}]}}"#,
+                r#"{"id":4,"result":{"resources":[]}}"#,
+            ),
+            (
+                r#"{"id":4,"result":{"content":[{"name":"hidden"}],"tools":{"a":1},"cacheScope":"public"}}"#,
+                r#"{"id":4,"result":{"content":[{"name":"hidden"}],"tools":{"a":1},"cacheScope":"public"}}"#,
+            ),
+            (r#"{"id":4,"result":7}"#, r#"{"id":4,"result":7}"#),
+        ] {
+            assert_eq!(shown(&any, before).unwrap(), after);
+        }
+        let call = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}"#;
+        assert!(Lists::of(&McpRequest::from_json(call).unwrap()).is_none());
+    }
+}
