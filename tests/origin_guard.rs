@@ -317,9 +317,10 @@ async fn the_body_of_a_refusal_can_be_shaped() {
     assert_eq!(outcome.all("access-control-allow-origin"), [""; 0]);
 }
 
-/// The whole stack around nothing: every refusal on the way in is readable by an allowed page.
+/// The whole stack: what asks for no token needs none, and an allowed page can read why it was
+/// refused.
 #[tokio::test]
-async fn the_stack_guards_by_default_and_its_refusals_can_be_read() {
+async fn trap_15_neither_metadata_nor_preflight_asks_for_a_token_and_pages_read_the_challenge() {
     let issuer = TestIssuer::start().unwrap();
     let metadata = ResourceMetadata::new(RESOURCE, [issuer.url()]).unwrap();
     let stack = |origins: Option<Origins>| {
@@ -348,7 +349,27 @@ async fn the_stack_guards_by_default_and_its_refusals_can_be_read() {
     assert_eq!(denied.status(), StatusCode::FORBIDDEN);
 
     let origins = Origins::new(&metadata).allow_origin(APP).unwrap();
-    let refused = stack(Some(origins)).oneshot(post(APP)).await.unwrap();
+    let stack = stack(Some(origins));
+    let document = format!("https://mcp.example{DOCUMENT}");
+    for (url, origin, status) in [
+        (RESOURCE, APP, StatusCode::NO_CONTENT),
+        (&*document, "https://evil.example", StatusCode::NO_CONTENT),
+        (RESOURCE, "https://evil.example", StatusCode::FORBIDDEN),
+    ] {
+        let fields = [("origin", origin), ("access-control-request-method", "GET")];
+        let answer = stack.clone().oneshot(request("OPTIONS", url, &fields));
+        assert_eq!(answer.await.unwrap().status(), status, "{url} {origin}");
+    }
+    let evil = [("origin", "https://evil.example")];
+    let answer = stack
+        .clone()
+        .oneshot(request("GET", &document, &evil))
+        .await;
+    let answer = answer.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+
+    let refused = stack.oneshot(post(APP)).await.unwrap();
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
     let headers = refused.headers();
     assert!(headers.contains_key("www-authenticate"));
