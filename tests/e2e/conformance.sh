@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the official conformance suite of MCP against a server, as it is, behind the whole stack and
-# behind the gateway, and fails where it does not find the same. The suite, and the Node.js that runs it, are
-# installed below target/ at the versions of the lock file.
+# behind the gateway, and fails where it does not find the same. The suite, and the Node.js that runs
+# it, are installed below target/ at the versions of the lock file.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
