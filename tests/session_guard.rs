@@ -208,7 +208,7 @@ async fn a_session_serves_its_principal_with_every_method() {
 }
 
 #[tokio::test]
-async fn trap_10_anybody_elses_session_is_like_one_that_never_was() {
+async fn anybody_elses_session_is_like_one_that_never_was() {
     let house = House::new().answers(200, &["s-1"]);
     house.open(&alice()).await;
     house.seen();
@@ -714,7 +714,7 @@ impl<S> Ask for S where
 }
 
 #[tokio::test]
-async fn trap_08_get_and_delete_are_the_principals_own_as_well() {
+async fn get_and_delete_are_the_principals_own_as_well() {
     let house = Stacked::new();
     let stack = house.around(Decision::allow, MemorySessionStore::new());
     let (alice, bob) = (house.token(alice()), house.token(bob()));
@@ -734,7 +734,7 @@ async fn trap_08_get_and_delete_are_the_principals_own_as_well() {
 }
 
 #[tokio::test]
-async fn trap_09_a_session_authenticates_nobody() {
+async fn a_session_authenticates_nobody() {
     let house = Stacked::new();
     let stack = house.around(Decision::allow, MemorySessionStore::new());
     let expired = house.token(alice().made_at(START));

@@ -29,6 +29,8 @@ pub const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
 /// The session that the service behind opens, and how the audit log names it.
 pub const SESSION: &str = "session-1";
 pub const SESSION_LOGGED: &str = "84097828";
+/// What the service behind says to everything.
+const ANSWER: &str = r#"{"jsonrpc":"2.0","id":7,"result":{}}"#;
 const POLICY: &str = r#"{
     "base": ["read:data"],
     "hierarchy": {"admin": ["write:data"], "write:data": ["read:data"]},
@@ -110,11 +112,11 @@ impl House {
             upstream_keys: KeyMapLayer::new(BoxKeyStore::new(key_map)),
             sessions: BoxSessionStore::new(MemorySessionStore::new()),
             upstream: answering(|seen| {
-                let mut response = Response::builder();
+                let mut response = Response::builder().header("content-type", "application/json");
                 if seen.body.windows(10).any(|word| word == b"initialize") {
                     response = response.header("mcp-session-id", SESSION);
                 }
-                response.body(Full::from("upstream").boxed()).unwrap()
+                response.body(Full::from(ANSWER).boxed()).unwrap()
             }),
             reject: Arc::new(JsonReject),
         };
@@ -218,7 +220,7 @@ impl House {
         let before = self.seen().len();
         let answer = self.send(what, request).await;
         let text = String::from_utf8_lossy(&answer.body).into_owned();
-        assert_eq!((answer.status, &*text), (200, "upstream"), "{what}");
+        assert_eq!((answer.status, &*text), (200, ANSWER), "{what}");
         let event = answer.event;
         let outcome = (event.decision().as_str(), event.reason().as_str());
         assert_eq!(outcome, ("allow", "ok"), "{what}");
