@@ -27,6 +27,7 @@
 //! | layer | says no with |
 //! |---|---|
 //! | [`AuditLogLayer`]: one event for every request | never |
+//! | [`OriginGuardLayer`]: hosts, origins, CORS | 403 |
 //! | [`ResourceMetadataLayer`]: the RFC 9728 document | never |
 //! | [`JwtValidateLayer`]: the bearer token | 401, 400, 503 |
 //! | [`RevocationLayer`]: tokens that were revoked | 401, 503 |
@@ -98,6 +99,7 @@ pub use self::{
         key_map::{KeyHeader, KeyMapLayer},
         list_filter::ListFilterLayer,
         mcp_request::{McpBody, McpRequestLayer},
+        origin_guard::{OriginGuardLayer, Origins},
         rate_limit::{PeerAddr, RateLimit, RateLimitLayer},
         resource_metadata::{ResourceMetadataEndpoint, ResourceMetadataLayer},
         revocation::RevocationLayer,

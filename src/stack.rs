@@ -27,6 +27,7 @@ use crate::{
         key_map::{KeyHeader, KeyMapBody, KeyMapLayer, KeyMapService},
         list_filter::{ListFilterBody, ListFilterLayer, ListFilterService},
         mcp_request::{McpBody, McpRequestLayer, McpRequestService},
+        origin_guard::{OriginGuardLayer, OriginGuardService, Origins},
         rate_limit::{RateLimitLayer, RateLimitService},
         resource_metadata::{ResourceMetadataLayer, ResourceMetadataService},
         revocation::{RevocationLayer, RevocationService},
@@ -46,8 +47,8 @@ use crate::{
 
 /// All layers in the one right order: what stands outside of what is not left to the user.
 ///
-/// Token check, message reading, policy, the filter of lists and the guard of streams are always
-/// there; the rest is added. The inner service
+/// The guard of hosts and origins, token check, message reading, policy, the filter of lists and the
+/// guard of streams are always there; the rest is added. The inner service
 /// takes requests with an [`McpBody`](crate::McpBody) and sees the caller as
 /// [`VerifiedToken`](crate::VerifiedToken) in their extensions, never the token.
 ///
@@ -69,6 +70,7 @@ use crate::{
 #[must_use]
 pub struct AuthStack<K, V = Off, L = Off, U = Off, T = MemorySessionStore> {
     validate: JwtValidateLayer<K>,
+    origins: Option<Origins>,
     metadata: ResourceMetadata,
     policy: Arc<dyn Policy>,
     read: McpRequestLayer,
@@ -94,6 +96,7 @@ impl<K> AuthStack<K> {
     ) -> Self {
         Self {
             validate: JwtValidateLayer::new(validator, keys),
+            origins: None,
             metadata,
             policy: Arc::new(policy),
             read: McpRequestLayer::new(),
@@ -123,6 +126,7 @@ impl<K, V, L, U, T> AuthStack<K, V, L, U, T> {
     ) -> AuthStack<K, V2, L, U, T> {
         AuthStack {
             validate: self.validate,
+            origins: self.origins,
             metadata: self.metadata,
             policy: self.policy,
             read: self.read,
@@ -142,6 +146,7 @@ impl<K, V, L, U, T> AuthStack<K, V, L, U, T> {
     pub fn with_rate_limit<L2>(self, layer: RateLimitLayer<L2>) -> AuthStack<K, V, L2, U, T> {
         AuthStack {
             validate: self.validate,
+            origins: self.origins,
             metadata: self.metadata,
             policy: self.policy,
             read: self.read,
@@ -166,6 +171,7 @@ impl<K, V, L, U, T> AuthStack<K, V, L, U, T> {
     pub fn with_upstream_keys_layer<U2>(self, layer: KeyMapLayer<U2>) -> AuthStack<K, V, L, U2, T> {
         AuthStack {
             validate: self.validate,
+            origins: self.origins,
             metadata: self.metadata,
             policy: self.policy,
             read: self.read,
@@ -181,6 +187,13 @@ impl<K, V, L, U, T> AuthStack<K, V, L, U, T> {
         }
     }
 
+    /// Answers under the hosts, and to pages of the origins, of `origins` (default: those of the
+    /// resource, by [`Origins::new`]).
+    pub fn with_origins(mut self, origins: Origins) -> Self {
+        self.origins = Some(origins);
+        self
+    }
+
     /// Shows every list in full, also what the caller lacks the scopes for: for clients that then
     /// ask for more scopes.
     pub const fn show_all(mut self) -> Self {
@@ -194,6 +207,7 @@ impl<K, V, L, U, T> AuthStack<K, V, L, U, T> {
     pub fn with_sessions<T2>(self, store: T2) -> AuthStack<K, V, L, U, T2> {
         AuthStack {
             validate: self.validate,
+            origins: self.origins,
             metadata: self.metadata,
             policy: self.policy,
             read: self.read,
@@ -316,12 +330,20 @@ where
             .with_metadata(&metadata)
             .layer(unrevoked);
         let described = ResourceMetadataLayer::new(&metadata).layer(validated);
+        let mut origin_guard = OriginGuardLayer::new(&metadata);
+        if let Some(origins) = &self.origins {
+            origin_guard = origin_guard.with_origins(origins.clone());
+        }
+        if let Some(reject) = &self.reject {
+            origin_guard = origin_guard.with_reject(Arc::clone(reject));
+        }
+        let reached = origin_guard.layer(described);
         let tower = match &self.audit {
             Some(layer) => match &self.clock {
-                Some(clock) => layer.clone().with_clock(Arc::clone(clock)).layer(described),
-                None => layer.layer(described),
+                Some(clock) => layer.clone().with_clock(Arc::clone(clock)).layer(reached),
+                None => layer.layer(reached),
             },
-            None => AuditLogService::pass_through(described),
+            None => AuditLogService::pass_through(reached),
         };
         Auth { tower }
     }
@@ -338,23 +360,25 @@ impl<K, V, L, U, T> fmt::Debug for AuthStack<K, V, L, U, T> {
 
 /// The layers around `S`, outermost first.
 type Tower<S, K, V, L, U, T> = AuditLogService<
-    ResourceMetadataService<
-        JwtValidateService<
-            RevocationService<
-                McpRequestService<
-                    SessionGuardService<
-                        ScopeGuardService<
-                            RateLimitService<
-                                KeyMapService<ListFilterService<StreamGuardService<S, V>>, U>,
-                                L,
+    OriginGuardService<
+        ResourceMetadataService<
+            JwtValidateService<
+                RevocationService<
+                    McpRequestService<
+                        SessionGuardService<
+                            ScopeGuardService<
+                                RateLimitService<
+                                    KeyMapService<ListFilterService<StreamGuardService<S, V>>, U>,
+                                    L,
+                                >,
                             >,
+                            T,
                         >,
-                        T,
                     >,
+                    V,
                 >,
-                V,
+                K,
             >,
-            K,
         >,
     >,
 >;

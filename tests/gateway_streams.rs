@@ -172,7 +172,7 @@ async fn rest(mut response: reqwest::Response) -> String {
 const RESULT: &str = "data: {\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"resultType\":\"complete\",\"_meta\":{\"io.modelcontextprotocol/subscriptionId\":7}}}\n\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_ends_when_its_token_expires() {
+async fn trap_11_streams_do_not_outlive_their_token() {
     for (listens, last) in [(false, ""), (true, RESULT)] {
         let mut setup = Setup::new().await;
         let (token, until) = setup.token(Duration::from_secs(3));
@@ -247,17 +247,60 @@ async fn the_answer_of_a_running_call_outlives_its_token() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_shows_what_is_granted() {
-    const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"get_note"},{"name":"put_note"}],"cacheScope":"public"}}"#;
-    const SHOWN: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"get_note"}],"cacheScope":"private"}}"#;
-    let upstream = Upstream::start(|_| async { json_answer(LIST) }).await;
+async fn trap_23_a_filtered_list_leaks_nothing_and_is_not_damaged() {
+    const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"get_note"},{"name":"put_note"}],"nextCursor":"c","cacheScope":"public"}}"#;
+    const SHOWN: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"get_note"}],"nextCursor":"c","cacheScope":"private"}}"#;
+    let event = |text: &str| format!("id: 1\ndata: {text}\n\n");
+    let changed = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n";
+    let upstream = Upstream::start(move |request| async move {
+        assert_eq!(request.all("accept-encoding"), [""; 0]);
+        let page = String::from_utf8(request.body.to_vec()).unwrap();
+        let mut answer = match page.as_str() {
+            page if page.contains("in a stream") => {
+                let (sender, response) = event_stream();
+                tokio::spawn(async move {
+                    let _ = sender.send(changed.to_owned()).await;
+                    let _ = sender.send(event(LIST)).await;
+                });
+                response
+            }
+            _ => json_answer(LIST),
+        };
+        if page.contains("encoded") {
+            let encoding = "gzip".parse().unwrap();
+            answer.headers_mut().insert("content-encoding", encoding);
+        }
+        answer
+    })
+    .await;
     let setup = Setup::before(upstream, mpsc::unbounded_channel().1).await;
     let (token, _) = setup.token(Duration::from_secs(600));
-    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
-    let response = setup.post(&token, &list).send().await.unwrap();
+    let list = async |cursor: &str| {
+        let params = json!({"cursor": cursor});
+        let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": params});
+        let request = setup.post(&token, &list).header("accept-encoding", "gzip");
+        soon("an answer", request.send()).await.unwrap()
+    };
+    let response = list("in JSON").await;
     assert_eq!(
         response.headers()["content-length"],
         SHOWN.len().to_string()
     );
     assert_eq!(response.text().await.unwrap(), SHOWN);
+    let response = list("in a stream").await;
+    let text = response.text().await.unwrap();
+    assert_eq!(text, format!("{changed}{}", event(SHOWN)));
+    for encoded in ["encoded in JSON", "encoded in a stream"] {
+        assert_eq!(list(encoded).await.status(), 502, "{encoded}");
+    }
+    // What is hidden, and what is not there, are refused alike.
+    let refused = async |tool: &str| {
+        let call = json!({
+            "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool},
+        });
+        let response = setup.post(&token, &call).send().await.unwrap();
+        assert_eq!(response.status(), 403, "{tool}");
+        response.text().await.unwrap()
+    };
+    assert_eq!(refused("put_note").await, refused("put_unknown").await);
 }

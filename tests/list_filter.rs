@@ -17,8 +17,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use mcp_auth::{
-    ListFilterLayer, McpBody, McpRequestLayer, Rejection, ScopePolicy, VerifiedToken,
-    layers::list_filter::ListFilterBody, testing::ClaimsBuilder,
+    AuthStack, JwtValidator, ListFilterLayer, McpBody, McpRequestLayer, Rejection,
+    ResourceMetadata, ScopePolicy, StaticJwks, VerifiedToken,
+    layers::list_filter::ListFilterBody,
+    testing::{ClaimsBuilder, TestIssuer},
 };
 use tokio::sync::mpsc;
 use tower::{Layer, ServiceExt, service_fn};
@@ -294,9 +296,10 @@ async fn what_is_no_list_passes() {
 
 #[tokio::test]
 async fn a_list_that_cannot_be_read_is_502() {
+    // Whoever reads it without looking at the encoding, or after it, sees another list than we.
     let encoded = |media_type| {
         let headers = [("content-type", media_type), ("content-encoding", "gzip")];
-        answer(&headers, Full::from("x").boxed())
+        answer(&headers, Full::from(SHOWN).boxed())
     };
     refused(list("tools/list"), encoded("application/json"), "encoded").await;
     refused(list("tools/list"), encoded("text/event-stream"), "encoded").await;
@@ -380,5 +383,31 @@ async fn without_the_layers_that_it_needs_nothing_is_passed_on() {
         }
         let response = service.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+}
+
+#[tokio::test]
+async fn the_stack_filters_unless_all_is_to_be_shown() {
+    const RESOURCE: &str = "https://mcp.example/mcp";
+    let issuer = TestIssuer::start().unwrap();
+    let stack = AuthStack::new(
+        JwtValidator::new(issuer.url(), RESOURCE).unwrap(),
+        StaticJwks::from_json(issuer.url(), issuer.jwks().as_bytes()).unwrap(),
+        ResourceMetadata::new(RESOURCE, [issuer.url()]).unwrap(),
+        policy(),
+    );
+    let claims = issuer.claims().audience(RESOURCE).scope("read:data");
+    let bearer = format!("Bearer {}", issuer.token(&claims));
+    for (stack, expected) in [(stack.clone(), SHOWN), (stack.show_all(), TOOLS)] {
+        let inner = service_fn(|_: Request<McpBody>| async { Ok::<_, Infallible>(json(TOOLS)) });
+        let mut request = list("tools/list");
+        let value = HeaderValue::from_str(&bearer).unwrap();
+        request.headers_mut().insert("authorization", value);
+        let response = stack.layer(inner).oneshot(request).await.unwrap();
+        assert_eq!(
+            response.headers()["content-length"],
+            expected.len().to_string()
+        );
+        assert_eq!(body_of(response).await, expected);
     }
 }

@@ -256,7 +256,7 @@ fn call() -> Request<String> {
 
 fn with_token(token: &str) -> Request<String> {
     let message = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"get_note"}}"#;
-    Request::post("/mcp")
+    Request::post(RESOURCE)
         .header("content-type", "application/json")
         .header("authorization", format!("Bearer {token}"))
         .body(message.to_owned())
@@ -273,12 +273,42 @@ fn changed(change: impl FnOnce(&mut Request<String>)) -> Request<String> {
 /// stages ran.
 type Case = (Request<String>, Script, u16, &'static str, usize);
 
-fn answered_without_a_token() -> Vec<Case> {
-    let path = "/.well-known/oauth-protected-resource/mcp";
-    let metadata = |method: &str| {
-        let request = Request::builder().method(method).uri(path);
-        request.body(String::new()).unwrap()
+fn metadata_of(host: &str, method: &str) -> Request<String> {
+    let url = format!("https://{host}/.well-known/oauth-protected-resource/mcp");
+    let request = Request::builder().method(method).uri(url);
+    request.body(String::new()).unwrap()
+}
+
+fn answered_for_the_way_it_came() -> Vec<Case> {
+    let good = Script::default();
+    let foreign_host =
+        changed(|request| *request.uri_mut() = "https://evil.example/mcp".parse().unwrap());
+    let from = |origin: &str, method: http::Method| {
+        changed(|request| {
+            let origin = origin.parse().unwrap();
+            request.headers_mut().insert("origin", origin);
+            *request.method_mut() = method;
+        })
     };
+    let foreign_page = from("https://evil.example", http::Method::POST);
+    let preflight = from("https://mcp.example", http::Method::OPTIONS);
+    vec![
+        (foreign_host, good, 403, "host_denied", 0),
+        // In front of the metadata as well.
+        (
+            metadata_of("evil.example", "GET"),
+            good,
+            403,
+            "host_denied",
+            0,
+        ),
+        (foreign_page, good, 403, "origin_denied", 0),
+        (preflight, good, 204, "ok", 0),
+    ]
+}
+
+fn answered_without_a_token() -> Vec<Case> {
+    let metadata = |method: &str| metadata_of("mcp.example", method);
     let good = Script::default();
     vec![
         (metadata("GET"), good, 200, "ok", 0),
@@ -369,7 +399,8 @@ async fn assert_order(cases: fn() -> Vec<Case>) {
     for later in [false, true] {
         for (request, script, status, reason, reached) in cases() {
             let method = request.method().to_string();
-            let is_metadata = request.uri().path() != "/mcp";
+            let is_metadata = request.uri().path() != "/mcp" && reason != "host_denied";
+            let is_preflight = status == 204 && !is_metadata;
             let (answered, runs, sink) = send(request, script, later).await;
             assert_eq!(answered.as_u16(), status, "{reason}");
             let expected = std::array::from_fn(|stage| usize::from(stage < reached));
@@ -399,6 +430,7 @@ async fn assert_order(cases: fn() -> Vec<Case>) {
             // The message was read.
             let (action, tool) = match reached {
                 _ if is_metadata => ("metadata", None),
+                _ if is_preflight => ("preflight", None),
                 ..4 => (&*method, None),
                 _ => ("tools/call", Some("get_note")),
             };
@@ -421,6 +453,11 @@ async fn assert_order(cases: fn() -> Vec<Case>) {
             assert_eq!(event.upstream().is_some(), reached == STAGES, "{reason}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_foreign_host_or_page_is_refused_before_anything_is_answered() {
+    assert_order(answered_for_the_way_it_came).await;
 }
 
 #[tokio::test]

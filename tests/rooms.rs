@@ -38,11 +38,12 @@ use mcp_auth::{
     AuditLogLayer, Auth, AuthStack, AuthTrail, Decision, Granted, JwtValidateLayer, JwtValidator,
     KeyHeader, KeyMap, KeyMapLayer, KeyStore, ListFilterLayer, McpBody, McpRequest,
     McpRequestLayer, MemoryRateLimitStore, MemoryRevocationStore, MemorySessionStore, Off,
-    PeerAddr, PolicyFn, Quota, RateKey, RateLimit, RateLimitLayer, RateLimitStore, RecordingSink,
-    Rejection, ResourceMetadata, ResourceMetadataLayer, Revocation, RevocationLayer,
-    RevocationStore, ScopeGuardLayer, SessionGuardLayer, StaticJwks, StoreError, StreamGuardLayer,
-    UnixTime, UpstreamKey, UpstreamKeyId, Verdict, VerificationKey, VerificationKeyId,
-    VerifiedToken, key_store_fn, policy_fn, revocation_store_fn, testing::TestIssuer,
+    OriginGuardLayer, Origins, PeerAddr, PolicyFn, Quota, RateKey, RateLimit, RateLimitLayer,
+    RateLimitStore, RecordingSink, Rejection, ResourceMetadata, ResourceMetadataLayer, Revocation,
+    RevocationLayer, RevocationStore, ScopeGuardLayer, SessionGuardLayer, StaticJwks, StoreError,
+    StreamGuardLayer, UnixTime, UpstreamKey, UpstreamKeyId, Verdict, VerificationKey,
+    VerificationKeyId, VerifiedToken, key_store_fn, policy_fn, revocation_store_fn,
+    testing::TestIssuer,
 };
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
@@ -206,7 +207,7 @@ fn sent(when: When, tool: &str) -> Request<Text> {
     let text = format!(
         r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"{tool}","arguments":{{"text":"{ARGUMENT}"}}}}}}"#
     );
-    Request::post("/mcp")
+    Request::post(RESOURCE)
         .header("content-type", "application/json")
         .header("authorization", format!("Bearer {}", *TOKEN))
         .body(Text {
@@ -624,6 +625,7 @@ macro_rules! rooms {
 
 rooms! {
     audit_log needs []: |_: When| AuditLogLayer::new(RecordingSink::new());
+    origin_guard needs []: |_: When| OriginGuardLayer::new(&metadata());
     resource_metadata needs []: |_: When| ResourceMetadataLayer::new(&metadata());
     jwt_validate needs []: |when: When| {
         JwtValidateLayer::new(validator(), verification_keys(when))
@@ -711,7 +713,10 @@ struct Stored {
 
 fn named() -> AuthStack<StaticJwks, MemoryRevocationStore, MemoryRateLimitStore, KeyMap> {
     let keys = KeyMap::from_json(&format!(r#"{{"alice":{KEY:?}}}"#)).unwrap();
+    // The official server answers loopback names alone.
+    let origins = Origins::new(&metadata()).allow_loopback();
     limited()
+        .with_origins(origins)
         .with_revocation(MemoryRevocationStore::new())
         .with_upstream_keys(keys, KeyHeader::default())
 }
@@ -846,7 +851,8 @@ async fn the_stack_stands_in_an_axum_router() {
 
     let routed = Router::new().route_service("/mcp", rmcp()).layer(named());
     assert_guards::<_, Body, _>(routed.clone()).await;
-    let asked = Request::get(METADATA_PATH).body(Body::empty()).unwrap();
+    let asked = Request::get(METADATA_PATH).header("host", "localhost");
+    let asked = asked.body(Body::empty()).unwrap();
     let answer = routed.oneshot(asked).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
 

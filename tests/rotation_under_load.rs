@@ -91,7 +91,7 @@ async fn no_valid_token_is_refused_and_all_is_well_within_seconds() {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
     }));
     let validate = move |token: String| {
-        let request = Request::post("/mcp")
+        let request = Request::post(AUDIENCE)
             .header("content-type", "application/json")
             .header("authorization", format!("Bearer {token}"))
             .body(Full::from(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#))

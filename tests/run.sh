@@ -18,6 +18,7 @@ need() {
 command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.88 or newer (https://rustup.rs)" >&2; exit 1; }
 need cc gcc
 need curl curl
+need chromium chromium
 need npm npm
 
 # Some tests run the gateway as a process of its own.

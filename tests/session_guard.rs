@@ -695,7 +695,9 @@ trait Ask:
         session: Option<&str>,
         body: &'static str,
     ) -> StatusCode {
-        let mut request = request(method, session).header("content-type", "application/json");
+        let mut request = request(method, session)
+            .header("host", "mcp.example.com")
+            .header("content-type", "application/json");
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }

@@ -150,7 +150,7 @@ impl House {
 
 fn call(token: Option<&str>, tool: &str) -> Request<Full<Bytes>> {
     let body = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": tool}});
-    let mut request = Request::post("/mcp").header("content-type", "application/json");
+    let mut request = Request::post(RESOURCE).header("content-type", "application/json");
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
@@ -293,7 +293,7 @@ async fn the_limit_says_when_to_come_back() {
 #[tokio::test]
 async fn the_metadata_is_open_to_everybody() {
     let house = House::new();
-    let request = Request::get("/.well-known/oauth-protected-resource/mcp")
+    let request = Request::get("https://mcp.example/.well-known/oauth-protected-resource/mcp")
         .body(Full::default())
         .unwrap();
     let (status, headers, body) = house.one(request).await;

@@ -7,7 +7,9 @@
 )]
 
 use std::{
-    future::pending,
+    convert::Infallible,
+    future::{Ready, pending, ready},
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -17,19 +19,21 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body::Frame;
+use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use mcp_auth::{
-    AuditEvent, AuditLogLayer, BoxRevocationStore, Clock, McpBody, McpRequestLayer,
-    MemoryRevocationStore, RecordingSink, Rejection, Revocation, StoreError, StreamGuardLayer,
-    UnixTime, VerifiedToken, layers::stream_guard::StreamGuardBody, revocation_store_fn,
-    testing::ClaimsBuilder,
+    AuditEvent, AuditLogLayer, AuthStack, BoxRevocationStore, Clock, Decision, JwtValidator,
+    McpBody, McpRequestLayer, MemoryRevocationStore, RecordingSink, Rejection, ResourceMetadata,
+    Revocation, RevocationLayer, StaticJwks, StoreError, StreamGuardLayer, UnixTime, VerifiedToken,
+    layers::stream_guard::StreamGuardBody,
+    policy_fn, revocation_store_fn,
+    testing::{ClaimsBuilder, TestIssuer},
 };
 use tokio::{
     sync::mpsc,
     time::{Instant, advance, sleep, timeout},
 };
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn, util::ServiceFn};
 
 type Error = &'static str;
 type Frames = mpsc::UnboundedSender<Result<Frame<Bytes>, Error>>;
@@ -508,4 +512,70 @@ async fn thirty_two_are_enough() {
         assert_eq!(response.status().is_success(), n < 32, "{n}");
         held.push(response);
     }
+}
+
+/// A GET with a token that expires 60 s after the start, through a stack around a stream that never
+/// ends, and when the stream ends.
+async fn ended_by<S, B>(issuer: &TestIssuer, clock: Paused, stack: S) -> Duration
+where
+    S: Layer<Endless>,
+    S::Service: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes>,
+{
+    let claims = issuer.claims().audience(RESOURCE).made_at(START);
+    let expires = START.saturating_add(Duration::from_secs(60));
+    let mut request = get();
+    let bearer = format!("Bearer {}", issuer.token(&claims.expires_at(expires)));
+    let headers = request.headers_mut();
+    headers.insert("authorization", bearer.parse().unwrap());
+    let inner: Endless = service_fn(|_| {
+        let frames = futures_util::stream::pending::<Result<Frame<Bytes>, Error>>();
+        let response = Response::builder().header("content-type", "text/event-stream");
+        let body = BodyExt::boxed(StreamBody::new(frames));
+        ready(Ok(response.body(body).unwrap()))
+    });
+    let response = stack.layer(inner).oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let mut body = pin!(response.into_body());
+    assert!(body.frame().await.is_none());
+    clock.0.elapsed()
+}
+
+const RESOURCE: &str = "https://mcp.example/mcp";
+
+type Endless = ServiceFn<fn(Request<McpBody>) -> Ready<Result<Response<Inner>, Infallible>>>;
+
+#[tokio::test(start_paused = true)]
+async fn the_stack_guards_streams_as_its_other_layers_are_set() {
+    let issuer = TestIssuer::start().unwrap();
+    let stack = |clock| {
+        let validator = JwtValidator::new(issuer.url(), RESOURCE).unwrap();
+        AuthStack::new(
+            validator.with_leeway(Duration::from_secs(10)).unwrap(),
+            StaticJwks::from_json(issuer.url(), issuer.jwks().as_bytes()).unwrap(),
+            ResourceMetadata::new(RESOURCE, [issuer.url()]).unwrap(),
+            policy_fn(|_| Decision::allow()),
+        )
+        .with_clock(clock)
+    };
+    let now = || Paused(Instant::now());
+    let clock = now();
+    assert_at(ended_by(&issuer, clock, stack(clock)).await, 70.0);
+    // The store answers the request, and the watch once.
+    let down = || {
+        let store = script(|n| {
+            Some(if n < 2 {
+                Ok(Revocation::Active)
+            } else {
+                Err(StoreError::new("down"))
+            })
+        });
+        RevocationLayer::new(store.1)
+    };
+    let clock = now();
+    let closed = stack(clock).with_revocation_layer(down());
+    assert_at(ended_by(&issuer, clock, closed).await, 3.0);
+    let clock = now();
+    let open = stack(clock).with_revocation_layer(down().dangerous_fail_open());
+    assert_at(ended_by(&issuer, clock, open).await, 70.0);
 }

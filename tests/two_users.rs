@@ -511,20 +511,25 @@ async fn without_the_session_guard_they_would() {
         .layer(ScopeGuardLayer::new(anything()))
         .layer(KeyMapLayer::new(Setup::keys()))
         .service(parts.server());
-    let report = let_them_work(&parts, stack, Duration::from_secs(2)).await;
-
-    let violations = report.violations.lock().unwrap();
-    for what in ["attacks", "the server sees a session"] {
-        let is_seen = |violation: &String| violation.contains(what);
-        assert!(violations.iter().any(is_seen), "{what}: {violations:#?}");
+    // How soon they meet depends on the machine; that they do does not.
+    for _ in 0..30 {
+        let report = let_them_work(&parts, stack.clone(), Duration::from_secs(2)).await;
+        if was_caught(&report.violations.lock().unwrap()) {
+            return;
+        }
     }
-    // A secret that was told to one of them, in an answer to the other.
-    let leaks = violations.iter().filter(|violation| {
-        let told = |thief, owner| {
-            violation.starts_with(&format!("{thief} attacks: (200"))
-                && violation.contains(&format!("secret-of-{owner}-"))
-        };
-        told("alice", "bob") || told("bob", "alice")
-    });
-    assert!(leaks.count() > 0, "{violations:#?}");
+    panic!("not caught: {:#?}", parts.report.violations);
+}
+
+/// Whether the check saw all that a missing guard lets happen: a session of somebody else, and a
+/// secret that was told to one user in an answer to the other.
+fn was_caught(violations: &[String]) -> bool {
+    let told = |violation: &String, thief, owner| {
+        violation.starts_with(&format!("{thief} attacks: (200"))
+            && violation.contains(&format!("secret-of-{owner}-"))
+    };
+    let is_leak =
+        |violation: &String| told(violation, "alice", "bob") || told(violation, "bob", "alice");
+    let is_session = |violation: &String| violation.contains("the server sees a session");
+    violations.iter().any(is_leak) && violations.iter().any(is_session)
 }

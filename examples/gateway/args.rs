@@ -47,6 +47,14 @@ struct Flags {
     /// http://<listen>/mcp].
     #[arg(long, env = "MCP_PROXY_RESOURCE", value_name = "URL")]
     resource: Option<String>,
+    /// A page that may read the answers, by its origin. Repeatable, beside the resource's own and,
+    /// where --listen is loopback, every page of this machine.
+    #[arg(long, env = "MCP_PROXY_ALLOW_ORIGIN", value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
+    /// A name under which clients reach this server. Repeatable, beside the resource's own and,
+    /// where --listen is loopback, every loopback name.
+    #[arg(long, env = "MCP_PROXY_ALLOW_HOST", value_name = "HOST[:PORT]")]
+    allow_host: Vec<String>,
     /// Which scopes each tool needs: a JSON file [default: what the key map says].
     #[arg(long, env = "MCP_PROXY_POLICY", value_name = "FILE")]
     policy: Option<PathBuf>,
@@ -116,6 +124,15 @@ pub(crate) enum KeySource {
     Environment,
 }
 
+/// Which pages and names are allowed beside those of the resource.
+#[derive(Debug, Default)]
+pub(crate) struct Allowed {
+    pub(crate) origins: Vec<String>,
+    pub(crate) hosts: Vec<String>,
+    /// Those of this machine, because nobody else can reach it.
+    pub(crate) loopback: bool,
+}
+
 /// What the flags say, judged one by one and together. Files and URLs are not opened yet.
 #[derive(Debug)]
 pub(crate) struct Args {
@@ -125,6 +142,7 @@ pub(crate) struct Args {
     pub(crate) jwks_uri: Option<String>,
     pub(crate) audiences: Vec<String>,
     pub(crate) resource: Option<String>,
+    pub(crate) allowed: Allowed,
     pub(crate) policy: Option<PathBuf>,
     pub(crate) keys: KeySource,
     pub(crate) key_header: KeyHeader,
@@ -176,6 +194,11 @@ impl Args {
             jwks_uri: flags.jwks_uri,
             audiences: flags.audience,
             resource: flags.resource,
+            allowed: Allowed {
+                origins: flags.allow_origin,
+                hosts: flags.allow_host,
+                loopback: listen.ip().is_loopback(),
+            },
             policy: flags.policy,
             revocation_file: flags.revocation_file,
             audit_log: flags.audit_log,

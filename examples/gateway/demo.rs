@@ -21,7 +21,7 @@ use mcp_auth::{
 use tokio::net::TcpListener;
 
 use crate::{
-    args::Fault,
+    args::{Allowed, Fault},
     notes::{KEY_HEADER, Notes},
     proxy::Proxy,
     setup::{Gateway, KeyText, Rules},
@@ -71,6 +71,10 @@ pub(crate) async fn open() -> Result<(Gateway, TestIssuer), Fault> {
         jwks_uri: None,
         audiences: vec![resource.clone()],
         resource: resource.clone(),
+        allowed: Allowed {
+            loopback: true,
+            ..Allowed::default()
+        },
         policy: Some(POLICY.to_owned()),
         keys: Some(KeyText {
             place: DEMO,

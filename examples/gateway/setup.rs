@@ -14,7 +14,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use mcp_auth::{
     AuthBody, AuthStack, Decision, JsonLinesSink, Jwks, JwtValidator, KeyHeader, KeyMap,
-    MemoryRateLimitStore, MemoryRevocationStore, Policy, Quota, RateLimit, RateLimitLayer,
+    MemoryRateLimitStore, MemoryRevocationStore, Origins, Policy, Quota, RateLimit, RateLimitLayer,
     ResourceMetadata, ScopePolicy, policy_fn,
 };
 use tokio::net::TcpListener;
@@ -22,7 +22,7 @@ use tower::{Layer, util::BoxCloneSyncService};
 use zeroize::Zeroizing;
 
 use crate::{
-    args::{Args, Fault, KEY_MAP, KeySource},
+    args::{Allowed, Args, Fault, KEY_MAP, KeySource},
     proxy::{Proxy, ProxyBody},
 };
 
@@ -45,6 +45,7 @@ pub(crate) struct Rules {
     pub(crate) jwks_uri: Option<String>,
     pub(crate) audiences: Vec<String>,
     pub(crate) resource: String,
+    pub(crate) allowed: Allowed,
     pub(crate) policy: Option<String>,
     pub(crate) keys: Option<KeyText>,
     pub(crate) key_header: KeyHeader,
@@ -72,6 +73,7 @@ pub(crate) async fn open(args: Args) -> Result<Gateway, Fault> {
     };
     let rules = Rules {
         resource: resource(args.resource, &args.audiences, bound),
+        allowed: args.allowed,
         policy,
         keys: key_text(args.keys)?,
         issuers: args.issuers.clone(),
@@ -172,6 +174,7 @@ impl Rules {
         let jwks = jwks(&self.issuers, self.jwks_uri.as_deref())?;
         let metadata = ResourceMetadata::new(&self.resource, &self.issuers)
             .map_err(|error| Fault::new("--resource", error))?;
+        let origins = origins(&metadata, &self.allowed)?;
         let policy = self
             .policy
             .map(|json| ScopePolicy::from_json(&json))
@@ -204,7 +207,7 @@ impl Rules {
             }
         };
         Ok(Stack {
-            base: AuthStack::new(validator, jwks.clone(), metadata, policy),
+            base: AuthStack::new(validator, jwks.clone(), metadata, policy).with_origins(origins),
             jwks,
             notices,
             keys: keys.map(|keys| (keys, self.key_header)),
@@ -259,6 +262,25 @@ where
         + 'static,
 {
     BoxCloneSyncService::new(service)
+}
+
+/// Which hosts and origins are answered.
+fn origins(metadata: &ResourceMetadata, allowed: &Allowed) -> Result<Origins, Fault> {
+    let mut origins = Origins::exactly(metadata);
+    if allowed.loopback {
+        origins = origins.allow_loopback();
+    }
+    for origin in &allowed.origins {
+        origins = origins
+            .allow_origin(origin)
+            .map_err(|error| Fault::new("--allow-origin", error))?;
+    }
+    for host in &allowed.hosts {
+        origins = origins
+            .allow_host(host)
+            .map_err(|error| Fault::new("--allow-host", error))?;
+    }
+    Ok(origins)
 }
 
 /// The keys of each issuer. The issuers were judged before.

@@ -10,6 +10,7 @@ pub mod jwt_validate;
 pub mod key_map;
 pub mod list_filter;
 pub mod mcp_request;
+pub mod origin_guard;
 pub mod rate_limit;
 pub mod resource_metadata;
 pub mod revocation;

@@ -4,11 +4,9 @@ mod challenge;
 mod metadata;
 mod url;
 
-#[cfg(feature = "fetch")]
-pub(crate) use self::url::is_loopback;
 pub(crate) use self::{
     challenge::Challenger,
-    url::{is_secure_or_loopback, parse as parse_url},
+    url::{is_loopback, is_secure_or_loopback, parse as parse_url},
 };
 pub use self::{
     challenge::{Challenge, ErrorCode},

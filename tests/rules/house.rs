@@ -15,7 +15,7 @@ use http_body_util::{
 use mcp_auth::{
     AuditEvent, AuthBody, AuthStack, BoxKeyStore, BoxRateLimitStore, BoxRevocationStore,
     BoxSessionStore, JsonReject, JwtValidator, KeyMap, KeyMapLayer, McpBody, MemoryRateLimitStore,
-    MemoryRevocationStore, MemorySessionStore, Policy, Quota, RateLimit, RateLimitLayer,
+    MemoryRevocationStore, MemorySessionStore, Origins, Policy, Quota, RateLimit, RateLimitLayer,
     RecordingSink, Reject, ResourceMetadata, RevocationLayer, ScopePolicy, StaticJwks, UnixTime,
     UpstreamKey, UpstreamKeyId, VerificationKey, VerificationKeyId,
     testing::{ClaimsBuilder, TestClock, TestIssuer},
@@ -23,6 +23,7 @@ use mcp_auth::{
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneService};
 
 pub const RESOURCE: &str = "https://mcp.example.com/mcp";
+const HOST: &str = "host-canary.example";
 pub const METADATA: &str =
     r#"resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp""#;
 pub const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
@@ -141,16 +142,19 @@ impl House {
                 }
             }
         });
+        let metadata = ResourceMetadata::new(RESOURCE, [ISSUER.url()]).unwrap();
+        let origins = Origins::new(&metadata).allow_host(HOST).unwrap();
         let stack = AuthStack::new(
             JwtValidator::new(ISSUER.url(), RESOURCE).unwrap(),
             plan.keys,
-            ResourceMetadata::new(RESOURCE, [ISSUER.url()]).unwrap(),
+            metadata,
             plan.policy,
         )
         .with_revocation_layer(plan.revocation)
         .with_rate_limit(plan.limits)
         .with_upstream_keys_layer(plan.upstream_keys)
         .with_sessions(plan.sessions)
+        .with_origins(origins)
         .with_audit(Arc::clone(&audit))
         .with_clock(clock.clone())
         .with_reject(plan.reject);
@@ -164,7 +168,7 @@ impl House {
     }
 
     /// Sends a request and reads the answer. There is one audit event more then, which tells no
-    /// secret.
+    /// secret. The fields of every answer but the metadata are looked at here, and left out.
     pub async fn send(&self, what: &str, request: Request<Body>) -> Answer {
         let before = self.audit.events().len();
         let token = credentials(&request);
@@ -182,9 +186,16 @@ impl House {
             token.is_empty() || !line.contains(&token),
             "{what}: the token in {line}"
         );
+        let mut headers = head.headers;
+        if event.action() != "metadata" {
+            let mut take = |name: &str| headers.remove(name).expect(what);
+            assert_eq!(take("vary"), "Origin", "{what}");
+            let exposed = "WWW-Authenticate, Mcp-Session-Id, Retry-After, MCP-Protocol-Version";
+            assert_eq!(take("access-control-expose-headers"), exposed, "{what}");
+        }
         Answer {
             status: head.status.as_u16(),
-            headers: head.headers,
+            headers,
             trailers: body.trailers().cloned(),
             body: body.to_bytes(),
             event,
@@ -289,12 +300,12 @@ pub fn writer() -> String {
     ISSUER.token(&alice("read:data write:data"))
 }
 
-/// A request that comes through a host that nobody knows.
+/// A request that comes through a host of which no answer may tell.
 pub fn request(method: &str, token: &str, body: impl Into<Bytes>) -> Request<Body> {
     let mut request = Request::builder()
         .method(method)
         .uri("/mcp")
-        .header("host", "host-canary.example")
+        .header("host", HOST)
         .header("x-forwarded-host", "forwarded-canary.example");
     if !token.is_empty() {
         request = request.header("authorization", format!("Bearer {token}"));

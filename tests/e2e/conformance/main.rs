@@ -11,6 +11,8 @@
 mod server;
 mod servers;
 mod suite;
+#[path = "../../support/mod.rs"]
+mod support;
 
 use std::{error::Error, process::ExitCode};
 
