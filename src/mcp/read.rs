@@ -45,7 +45,16 @@ impl McpRequest {
     /// with repeated members, with members that differ from a reserved one only in case, nested
     /// more than 128 deep, not in UTF-8.
     pub fn from_json(json: &[u8]) -> Result<Self, MessageError> {
-        read_parts(Bytes::copy_from_slice(json), None).map(Self::new)
+        Self::from_bytes(Bytes::copy_from_slice(json))
+    }
+
+    /// The same of bytes that are kept as they are: nothing is copied.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_json`](Self::from_json).
+    pub fn from_bytes(json: Bytes) -> Result<Self, MessageError> {
+        read_parts(json, None).map(Self::new)
     }
 }
 
