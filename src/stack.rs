@@ -403,7 +403,7 @@ where
     L: RateLimitStore,
     U: KeyStore<UpstreamKeyId, Key = UpstreamKey>,
     T: SessionStore,
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Unpin,
     ResB: RejectBody,
 {
     type Response = Response<AuthBody<ResB>>;

@@ -104,7 +104,8 @@ slots! {
 impl AuthTrail {
     /// Notes who is calling.
     pub fn set_token(&self, token: &VerifiedToken) {
-        let _ = self.0.token.set(token.clone());
+        // Every layer that needs the caller says this: only the first is worth a clone.
+        self.0.token.get_or_init(|| token.clone());
     }
 
     pub(crate) fn token(&self) -> Option<&VerifiedToken> {
@@ -132,10 +133,13 @@ impl AuthTrail {
         self.swap_stream(Stream::Guarded);
     }
 
-    /// Tells `listener` how the guarded stream ends, if there is one and it has not ended yet.
-    pub(crate) fn on_stream_end(&self, listener: impl FnOnce(StreamEnd) + Send + 'static) {
+    /// Tells a listener how the guarded stream ends, if there is one and it has not ended yet.
+    pub(crate) fn on_stream_end<L>(&self, listener: impl FnOnce() -> L)
+    where
+        L: FnOnce(StreamEnd) + Send + 'static,
+    {
         if let Stream::Guarded = self.swap_stream(Stream::None) {
-            self.swap_stream(Stream::Listened(Box::new(listener)));
+            self.swap_stream(Stream::Listened(Box::new(listener())));
         }
     }
 

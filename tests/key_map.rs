@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Arc;
-
 use mcp_auth::{
     Access, Claims, Decision, Grant, KeyMap, KeyRule, KeyStore, Operation, Policy, Scope,
     ScopeHierarchy, UnixTime, UpstreamKey, UpstreamKeyId, VerifiedToken,
@@ -39,7 +37,7 @@ fn grant(text: &str) -> Grant {
 
 /// Name and key that a caller gets for an operation granted by these scopes.
 fn given(map: &KeyMap, token: &VerifiedToken, needs: &str) -> Option<(String, String)> {
-    let id = UpstreamKeyId::new(token.clone(), None, Some(Arc::new(grant(needs))));
+    let id = UpstreamKeyId::new(token.clone(), None, Some(grant(needs)));
     let key = map.key(&id).into_inner().unwrap()?;
     Some((key.name().to_string(), key.secret().expose().clone()))
 }

@@ -447,8 +447,7 @@ fn extensions(of: &Extensions) -> String {
         UpstreamKeyId::new(
             token.clone(),
             asked,
-            of.get::<Granted>()
-                .map(|granted| Arc::clone(granted.grant())),
+            of.get::<Granted>().map(|granted| granted.grant().clone()),
         )
     });
     let (granted, trail) = (of.get::<Granted>(), of.get::<AuthTrail>());

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 use crate::{
     audit::{
-        Text,
+        RequestName, Text,
         text::{Harmless, capped},
         timestamp::Rfc3339,
     },
@@ -128,7 +128,7 @@ pub struct AuditEvent {
     pub(crate) version: (),
     #[serde(serialize_with = "rfc3339")]
     pub(crate) timestamp: UnixTime,
-    pub(crate) request_id: Text,
+    pub(crate) request_id: RequestName,
     pub(crate) user: Option<Text>,
     pub(crate) issuer: Option<Text>,
     pub(crate) client_id: Option<Text>,
@@ -162,7 +162,7 @@ impl AuditEvent {
 
     /// An event of a request of which nothing is known yet: an error of ours, until somebody says
     /// what became of it.
-    pub(crate) const fn new(timestamp: UnixTime, request_id: Text, action: Text) -> Self {
+    pub(crate) const fn new(timestamp: UnixTime, request_id: RequestName, action: Text) -> Self {
         Self {
             version: (),
             timestamp,
@@ -383,7 +383,7 @@ pub(super) mod tests {
     pub(in crate::audit) fn event(decision: AuditDecision, user: &str) -> AuditEvent {
         let mut event = AuditEvent::new(
             UnixTime::from_nanos(1_700_000_000_123_456_789),
-            Text::from_static("r-1"),
+            RequestName::new(1, 0x2f),
             Text::from_static("tools/call"),
         );
         event.decision = decision;
@@ -396,7 +396,7 @@ pub(super) mod tests {
         let mut full = event(AuditDecision::Deny, "alice");
         assert_eq!(
             full.to_json(),
-            r#"{"v":1,"timestamp":"2023-11-14T22:13:20.123456Z","request_id":"r-1","user":"alice","issuer":null,"client_id":null,"client_claimed":null,"action":"tools/call","tool":null,"operations":null,"decision":"deny","reason":"internal","status":null,"required_scopes":[],"held_scopes":[],"key_name":null,"session":null,"revocation":null,"rate_limit":null,"total_ms":0.0,"upstream_ms":null,"cancelled":false}"#
+            r#"{"v":1,"timestamp":"2023-11-14T22:13:20.123456Z","request_id":"0000000000000001000000000000002f","user":"alice","issuer":null,"client_id":null,"client_claimed":null,"action":"tools/call","tool":null,"operations":null,"decision":"deny","reason":"internal","status":null,"required_scopes":[],"held_scopes":[],"key_name":null,"session":null,"revocation":null,"rate_limit":null,"total_ms":0.0,"upstream_ms":null,"cancelled":false}"#
         );
         full.issuer = Some(Text::new("https://i"));
         full.client_id = Some(Text::new("app"));
@@ -419,7 +419,7 @@ pub(super) mod tests {
         full.cancelled = true;
         assert_eq!(
             full.to_json(),
-            r#"{"v":1,"timestamp":"2023-11-14T22:13:20.123456Z","request_id":"r-1","user":"alice","issuer":"https://i","client_id":"app","client_claimed":"inspector/1","action":"tools/call","tool":"put\u2028\u202enote","operations":[{"action":"tools/call","tool":null}],"decision":"deny","reason":"insufficient_scope","status":403,"required_scopes":["write:data"],"held_scopes":["read:data","profile"],"key_name":"ro","session":"0a1b2c3d","revocation":"active","rate_limit":"local","total_ms":1.234,"upstream_ms":1.0,"cancelled":true}"#
+            r#"{"v":1,"timestamp":"2023-11-14T22:13:20.123456Z","request_id":"0000000000000001000000000000002f","user":"alice","issuer":"https://i","client_id":"app","client_claimed":"inspector/1","action":"tools/call","tool":"put\u2028\u202enote","operations":[{"action":"tools/call","tool":null}],"decision":"deny","reason":"insufficient_scope","status":403,"required_scopes":["write:data"],"held_scopes":["read:data","profile"],"key_name":"ro","session":"0a1b2c3d","revocation":"active","rate_limit":"local","total_ms":1.234,"upstream_ms":1.0,"cancelled":true}"#
         );
     }
 

@@ -46,6 +46,15 @@ impl From<Arc<str>> for Text {
     }
 }
 
+impl From<Cow<'static, str>> for Text {
+    fn from(text: Cow<'static, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) if text.len() <= MAX_CHARS => Self::from_static(text),
+            other => Self::new(&other),
+        }
+    }
+}
+
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
         Self::new(text)

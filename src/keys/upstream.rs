@@ -14,7 +14,7 @@ use crate::{
 pub struct UpstreamKeyId {
     token: VerifiedToken,
     request: Option<McpRequest>,
-    grant: Option<Arc<Grant>>,
+    grant: Option<Grant>,
 }
 
 impl UpstreamKeyId {
@@ -23,7 +23,7 @@ impl UpstreamKeyId {
     pub const fn new(
         token: VerifiedToken,
         request: Option<McpRequest>,
-        grant: Option<Arc<Grant>>,
+        grant: Option<Grant>,
     ) -> Self {
         Self {
             token,
@@ -48,16 +48,18 @@ impl UpstreamKeyId {
     /// By which scopes it was granted; `None` where no [`ScopeGuardLayer`](crate::ScopeGuardLayer)
     /// stands in front.
     #[must_use]
-    pub fn grant(&self) -> Option<&Grant> {
-        self.grant.as_deref()
+    pub const fn grant(&self) -> Option<&Grant> {
+        self.grant.as_ref()
     }
 }
 
 /// A key to inject, under a name that may be logged. Cheap to clone.
 #[derive(Clone)]
-pub struct UpstreamKey {
+pub struct UpstreamKey(Arc<Parts>);
+
+struct Parts {
     name: Arc<str>,
-    secret: Arc<Secret<String>>,
+    secret: Secret<String>,
     /// The secret as a header value, marked sensitive, so that injecting it allocates nothing.
     value: HeaderValue,
 }
@@ -81,34 +83,34 @@ impl UpstreamKey {
                 ))
             })?;
         value.set_sensitive(true);
-        Ok(Self {
+        Ok(Self(Arc::new(Parts {
             name,
-            secret: Arc::new(secret),
+            secret,
             value,
-        })
+        })))
     }
 
     /// The name that stands for the key in the audit log.
     #[must_use]
-    pub const fn name(&self) -> &Arc<str> {
-        &self.name
+    pub fn name(&self) -> &Arc<str> {
+        &self.0.name
     }
 
     /// The key itself.
     #[must_use]
     pub fn secret(&self) -> &Secret<String> {
-        &self.secret
+        &self.0.secret
     }
 
-    pub(crate) const fn header_value(&self) -> &HeaderValue {
-        &self.value
+    pub(crate) fn header_value(&self) -> &HeaderValue {
+        &self.0.value
     }
 }
 
 impl fmt::Debug for UpstreamKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UpstreamKey")
-            .field("name", &self.name)
+            .field("name", &self.0.name)
             .finish_non_exhaustive()
     }
 }

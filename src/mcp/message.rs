@@ -1,6 +1,6 @@
 //! What a message means: its kind, its `id`, its operation.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use crate::mcp::{
     Message, MessageError, MessageKind, Operation, RequestId, Target,
@@ -152,7 +152,7 @@ fn subscribed(params: &Params<'_>) -> Result<Vec<Target>, MessageError> {
     let kinds = [
         (
             &filter.resources,
-            Target::Resource as fn(Box<str>) -> Target,
+            Target::Resource as fn(Arc<str>) -> Target,
         ),
         (&filter.tasks, Target::Task),
     ];
@@ -170,7 +170,7 @@ fn subscribed(params: &Params<'_>) -> Result<Vec<Target>, MessageError> {
     Ok(targets)
 }
 
-fn required(name: &Member<Cow<'_, str>>) -> Result<Box<str>, MessageError> {
+fn required(name: &Member<Cow<'_, str>>) -> Result<Arc<str>, MessageError> {
     name.get()
         .ok_or(MessageError::invalid_params("The name or uri is missing"))
         .and_then(|name| bounded(name))
@@ -178,12 +178,12 @@ fn required(name: &Member<Cow<'_, str>>) -> Result<Box<str>, MessageError> {
 
 fn optional(
     name: &Member<Cow<'_, str>>,
-    target: fn(Box<str>) -> Target,
+    target: fn(Arc<str>) -> Target,
 ) -> Result<Option<Target>, MessageError> {
     name.get().map(|name| bounded(name).map(target)).transpose()
 }
 
-fn bounded(name: &str) -> Result<Box<str>, MessageError> {
+fn bounded(name: &str) -> Result<Arc<str>, MessageError> {
     if name.len() > MAX_NAME {
         return Err(MessageError::invalid_params("The name or uri is too long"));
     }

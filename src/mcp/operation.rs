@@ -1,6 +1,6 @@
 //! One thing that is asked for.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 /// What an operation is about: the tool, prompt, resource or task that it names.
 ///
@@ -9,19 +9,23 @@ use std::{borrow::Cow, fmt};
 #[non_exhaustive]
 pub enum Target {
     /// A tool by its name: `tools/call`.
-    Tool(Box<str>),
+    Tool(Arc<str>),
     /// A prompt by its name: `prompts/get`, `completion/complete`.
-    Prompt(Box<str>),
+    Prompt(Arc<str>),
     /// A resource by its URI or URI template: `resources/read` and its like.
-    Resource(Box<str>),
+    Resource(Arc<str>),
     /// A task by its id: `tasks/get` and its like.
-    Task(Box<str>),
+    Task(Arc<str>),
 }
 
 impl Target {
     /// The name, URI or id.
     #[must_use]
-    pub const fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
+        self.shared_name()
+    }
+
+    pub(crate) const fn shared_name(&self) -> &Arc<str> {
         match self {
             Self::Tool(name) | Self::Prompt(name) | Self::Resource(name) | Self::Task(name) => name,
         }
@@ -71,17 +75,17 @@ impl Operation {
     }
 
     /// `tools/call` of a tool.
-    pub fn tool(name: impl Into<Box<str>>) -> Self {
+    pub fn tool(name: impl Into<Arc<str>>) -> Self {
         Self::new("tools/call", [Target::Tool(name.into())])
     }
 
     /// `prompts/get` of a prompt.
-    pub fn prompt(name: impl Into<Box<str>>) -> Self {
+    pub fn prompt(name: impl Into<Arc<str>>) -> Self {
         Self::new("prompts/get", [Target::Prompt(name.into())])
     }
 
     /// `resources/read` of a resource.
-    pub fn resource(uri: impl Into<Box<str>>) -> Self {
+    pub fn resource(uri: impl Into<Arc<str>>) -> Self {
         Self::new("resources/read", [Target::Resource(uri.into())])
     }
 
@@ -89,6 +93,10 @@ impl Operation {
     /// carry no message. For a client's answer to a request of the server it is `response`.
     #[must_use]
     pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    pub(crate) const fn shared_method(&self) -> &Cow<'static, str> {
         &self.method
     }
 

@@ -9,7 +9,7 @@ use crate::mcp::{
     member::Slot,
     message::{client_claimed, echo, message},
     mirror,
-    request::Parts,
+    request::{Messages, Parts},
 };
 
 /// Reads the body of a POST.
@@ -93,7 +93,7 @@ fn one(
         }
     }
     Ok(Parts {
-        messages: vec![message],
+        messages: Messages::One([message]),
         is_batch: false,
         version,
         has_session: headers.is_some_and(|headers| headers.has_session),
@@ -126,7 +126,7 @@ fn batch(
         return Err(MessageError::invalid_request("The batch is empty"));
     }
     Ok(Parts {
-        messages,
+        messages: Messages::Several(messages),
         is_batch: true,
         version: ProtocolVersion::V2025_03_26,
         has_session: headers.is_some_and(|headers| headers.has_session),

@@ -8,17 +8,38 @@ use crate::mcp::{Operation, ProtocolVersion};
 
 /// The `id` of a JSON-RPC request: the JSON text as it stood in the message, a string or a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestId(Box<str>);
+pub struct RequestId(Id);
+
+/// Most are short, and need no allocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Id {
+    /// The text, filled up with zeros, which no JSON text holds.
+    Short([u8; 22]),
+    Long(Box<str>),
+}
 
 impl RequestId {
-    pub(crate) fn from_json(json: impl Into<Box<str>>) -> Self {
-        Self(json.into())
+    pub(crate) fn from_json(json: &str) -> Self {
+        let mut short = [0; 22];
+        Self(match short.get_mut(..json.len()) {
+            Some(place) => {
+                place.copy_from_slice(json.as_bytes());
+                Id::Short(short)
+            }
+            None => Id::Long(json.into()),
+        })
     }
 
     /// The JSON text: `1` or `"a"`.
     #[must_use]
-    pub const fn as_json(&self) -> &str {
-        &self.0
+    pub fn as_json(&self) -> &str {
+        match &self.0 {
+            Id::Short(text) => {
+                let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+                str::from_utf8(text).unwrap_or_default()
+            }
+            Id::Long(text) => text,
+        }
     }
 }
 
@@ -72,7 +93,7 @@ impl Message {
 pub struct McpRequest(Arc<Parts>);
 
 pub(crate) struct Parts {
-    pub(crate) messages: Vec<Message>,
+    pub(crate) messages: Messages,
     pub(crate) is_batch: bool,
     pub(crate) version: ProtocolVersion,
     /// Whether the request names a session (`Mcp-Session-Id`).
@@ -82,11 +103,26 @@ pub(crate) struct Parts {
     pub(crate) body: Bytes,
 }
 
+/// Nearly every request has one, which needs no list.
+pub(crate) enum Messages {
+    One([Message; 1]),
+    Several(Vec<Message>),
+}
+
+impl Messages {
+    const fn as_slice(&self) -> &[Message] {
+        match self {
+            Self::One(message) => message,
+            Self::Several(messages) => messages.as_slice(),
+        }
+    }
+}
+
 // The body holds arguments, which belong into no log.
 impl fmt::Debug for McpRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("McpRequest")
-            .field("messages", &self.0.messages)
+            .field("messages", &self.messages())
             .field("version", &self.0.version)
             .finish_non_exhaustive()
     }
@@ -104,12 +140,12 @@ impl McpRequest {
         has_session: bool,
     ) -> Self {
         Self::new(Parts {
-            messages: vec![Message {
+            messages: Messages::One([Message {
                 operation: Operation::new(method, []),
                 kind: MessageKind::Request,
                 id: None,
                 arguments: None,
-            }],
+            }]),
             is_batch: false,
             version,
             has_session,
@@ -121,7 +157,7 @@ impl McpRequest {
     /// The messages: one, or several in a batch of 2025-03-26. Never none.
     #[must_use]
     pub fn messages(&self) -> &[Message] {
-        &self.0.messages
+        self.0.messages.as_slice()
     }
 
     /// Whether the messages came in an array.

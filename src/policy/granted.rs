@@ -30,13 +30,10 @@ use crate::{
 /// # let _ = delete_note;
 /// ```
 #[derive(Clone, Debug)]
-pub struct Granted(Arc<Parts>);
-
-#[derive(Debug)]
-struct Parts {
+pub struct Granted {
     token: VerifiedToken,
     request: McpRequest,
-    grant: Arc<Grant>,
+    grant: Grant,
     policy: Arc<dyn Policy>,
     now: UnixTime,
 }
@@ -49,25 +46,24 @@ impl Granted {
         policy: Arc<dyn Policy>,
         now: UnixTime,
     ) -> Self {
-        Self(Arc::new(Parts {
+        Self {
             token,
             request,
-            grant: Arc::new(grant),
+            grant,
             policy,
             now,
-        }))
+        }
     }
 
     /// Who is calling.
     #[must_use]
-    pub fn token(&self) -> &VerifiedToken {
-        &self.0.token
+    pub const fn token(&self) -> &VerifiedToken {
+        &self.token
     }
 
     /// What was asked for, and granted.
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
-        self.0
-            .request
+        self.request
             .messages()
             .iter()
             .map(|message| message.operation())
@@ -75,16 +71,15 @@ impl Granted {
 
     /// By which scopes it was granted.
     #[must_use]
-    pub fn grant(&self) -> &Arc<Grant> {
-        &self.0.grant
+    pub const fn grant(&self) -> &Grant {
+        &self.grant
     }
 
     /// What the policy says of another operation of the same caller, at the time of the request.
     #[must_use]
     pub fn decide(&self, operation: &Operation) -> Decision {
-        let parts = &*self.0;
         let access =
-            Access::new(&parts.token, operation, parts.now).with_version(parts.request.version());
-        parts.policy.decide(&access)
+            Access::new(&self.token, operation, self.now).with_version(self.request.version());
+        self.policy.decide(&access)
     }
 }

@@ -319,7 +319,7 @@ struct Needs<'a> {
 impl<'a> Needs<'a> {
     fn add(&mut self, rule: Rule<'a>) {
         let (scope, is_met) = rule.requirement.nearest(self.held, self.hierarchy);
-        self.scope.extend(scope.iter().cloned());
+        self.scope.join(scope);
         if self.are_met {
             self.because = Because::Rule(rule);
             self.are_met = is_met;

@@ -65,12 +65,13 @@ impl AsRef<str> for ScopeToken {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
-    tokens: Vec<ScopeToken>,
+    /// Shared, because every request hands it on several times. `None` where there are none.
+    tokens: Option<Arc<Vec<ScopeToken>>>,
 }
 
 impl Scope {
     /// No scope at all.
-    pub const EMPTY: Self = Self { tokens: Vec::new() };
+    pub const EMPTY: Self = Self { tokens: None };
 
     /// Reads the scopes of a token: split at U+0020 and at nothing else; what is no `scope-token`
     /// grants nothing and is left out.
@@ -82,48 +83,63 @@ impl Scope {
     /// The same for a claim that lists its scopes in an array.
     pub(crate) fn from_claim_items<'a>(items: impl IntoIterator<Item = &'a str>) -> Self {
         let mut seen = HashSet::new();
-        let tokens = items
+        let tokens: Vec<_> = items
             .into_iter()
             .filter(|item| ScopeToken::is_valid(item) && seen.insert(*item))
             .map(|item| ScopeToken(item.into()))
             .collect();
-        Self { tokens }
+        Self {
+            tokens: (!tokens.is_empty()).then(|| Arc::new(tokens)),
+        }
+    }
+
+    fn as_slice(&self) -> &[ScopeToken] {
+        self.tokens.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    /// Adds all of `other`. Where one has all that the other has, nothing is copied.
+    pub(crate) fn join(&mut self, other: &Self) {
+        if self.is_empty() {
+            self.clone_from(other);
+        } else {
+            self.extend(other.iter().cloned());
+        }
     }
 
     /// Whether the very scope is in the set. No hierarchy, no wildcard, no folding of case.
     #[must_use]
     pub fn contains(&self, scope: &str) -> bool {
-        self.tokens.iter().any(|token| token.as_str() == scope)
+        self.iter().any(|token| token.as_str() == scope)
     }
 
     /// Adds a scope at the end unless it is there.
     pub fn insert(&mut self, scope: ScopeToken) {
-        if !self.tokens.contains(&scope) {
-            self.tokens.push(scope);
+        if !self.as_slice().contains(&scope) {
+            Arc::make_mut(self.tokens.get_or_insert_default()).push(scope);
         }
     }
 
     /// The scopes in the order in which they were added.
     pub fn iter(&self) -> std::slice::Iter<'_, ScopeToken> {
-        self.tokens.iter()
+        self.as_slice().iter()
     }
 
     /// How many scopes there are.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.tokens.len()
+    pub fn len(&self) -> usize {
+        self.as_slice().len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.tokens.is_empty()
+        self.tokens.is_none()
     }
 }
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, token) in self.tokens.iter().enumerate() {
+        for (position, token) in self.iter().enumerate() {
             if position > 0 {
                 f.write_str(" ")?;
             }
@@ -166,7 +182,7 @@ impl IntoIterator for Scope {
     type IntoIter = std::vec::IntoIter<ScopeToken>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.tokens.into_iter()
+        Arc::unwrap_or_clone(self.tokens.unwrap_or_default()).into_iter()
     }
 }
 

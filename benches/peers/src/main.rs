@@ -43,6 +43,8 @@ fn main() {
                 in_process::threads(report);
             }
         }
+        "sizes" => in_process::sizes(),
+        "parts" => in_process::parts(),
         "repeat" => {
             let case = out.to_string_lossy();
             let times = only.first().and_then(|it| it.parse().ok()).unwrap_or(1);

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::layer::Config;
 use crate::{
-    audit::{AuditDecision, AuditEvent, AuditOperation, Text},
+    audit::{AuditDecision, AuditEvent, AuditOperation, RequestName, Text},
     clock::UnixTime,
     error::Reason,
     mcp::{McpRequest, Operation, Target},
@@ -88,7 +88,7 @@ impl Recorder {
             let (config, trail) = (Arc::clone(&started.config), started.trail.clone());
             let since = started.since;
             let event = started.into_event(end);
-            trail.on_stream_end({
+            trail.on_stream_end(|| {
                 let (config, event) = (Arc::clone(&config), event.clone());
                 move |end| {
                     config
@@ -208,19 +208,19 @@ impl Started {
 }
 
 fn named(operation: &Operation) -> (Text, Option<Text>) {
-    let target = operation.target().map(Target::name);
-    (Text::new(operation.method()), target.map(Text::new))
+    let target = operation.target().map(Target::shared_name);
+    let method = operation.shared_method().clone();
+    (method.into(), target.cloned().map(Into::into))
 }
 
 /// Unique in the log: a random half for the process, a counted one for the request.
-fn request_id() -> Text {
+fn request_id() -> RequestName {
     use std::hash::{BuildHasher, RandomState};
     use std::sync::LazyLock;
 
     static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
     static REQUEST: AtomicU64 = AtomicU64::new(0);
-    let request = REQUEST.fetch_add(1, Ordering::Relaxed);
-    Text::new(&format!("{:016x}{request:016x}", *PROCESS))
+    RequestName::new(*PROCESS, REQUEST.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The first 8 hexadecimal digits of the SHA-256 of a session id: enough to follow a session, and

@@ -13,7 +13,8 @@ pub(super) enum Bearer<'a> {
     Malformed(&'static str),
 }
 
-/// Finds the one token. Only its place is judged here, not what it is.
+/// Finds the one token. Only its place is judged here, not what it is: whether it is [`one`] is asked
+/// of tokens that were not verified before, for no other has a byte of it looked at.
 pub(super) fn find<'a>(headers: &'a HeaderMap, uri: &Uri) -> Bearer<'a> {
     if uri.query().is_some_and(has_access_token) {
         return Bearer::Malformed("A token was sent in the query");
@@ -40,10 +41,15 @@ fn of_field(field: &HeaderValue) -> Bearer<'_> {
     let Some(token) = start.and_then(|start| rest.get(start..)) else {
         return Bearer::None;
     };
-    if token.iter().any(|byte| matches!(byte, b' ' | b'\t' | b',')) {
-        return Bearer::Malformed("The Authorization field holds more than one token");
-    }
     Bearer::Token(token)
+}
+
+/// Whether what stands after the scheme is one token and not several.
+pub(super) fn one(token: &[u8]) -> Result<(), &'static str> {
+    if token.iter().any(|byte| matches!(byte, b' ' | b'\t' | b',')) {
+        return Err("The Authorization field holds more than one token");
+    }
+    Ok(())
 }
 
 /// Whether a query has the parameter `access_token` (RFC 6750 section 2.3), which must not be used.
@@ -86,6 +92,7 @@ mod tests {
         }
         match find(&headers, &uri.parse().unwrap()) {
             Bearer::None => "none".into(),
+            Bearer::Token(token) if one(token).is_err() => "malformed".into(),
             Bearer::Token(token) => format!("token {}", String::from_utf8_lossy(token)),
             Bearer::Malformed(_) => "malformed".into(),
         }

@@ -66,6 +66,9 @@ where
             admit(&mut request, verified);
             return ResponseFuture::call(&mut self.inner, request);
         }
+        if let Err(why) = bearer::one(token) {
+            return ResponseFuture::refuse(&config.common, config.malformed(why));
+        }
         let token = Bytes::copy_from_slice(token);
         match config.validator.inspect(token.clone(), now) {
             Ok(unverified) => {

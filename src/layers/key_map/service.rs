@@ -46,7 +46,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let config = Arc::clone(&self.guarded.config);
+        let config = &self.guarded.config;
         strip(request.headers_mut(), config.header.name());
         let Some(store) = &config.store else {
             return ResponseFuture::call(&mut self.guarded, request);
@@ -58,18 +58,19 @@ where
             return ResponseFuture::refuse(&config.common, rejection);
         };
         let question = store.key(&id);
-        ResponseFuture::ask(&mut self.guarded, request, question, Injecting(config))
+        let judge = Injecting(Arc::clone(config));
+        ResponseFuture::ask(&mut self.guarded, request, question, judge)
     }
 }
 
 fn id(extensions: &Extensions) -> Option<UpstreamKeyId> {
     let token = take_token(extensions)?;
     Some(UpstreamKeyId::new(
-        token,
+        token.clone(),
         extensions.get::<McpRequest>().cloned(),
         extensions
             .get::<Granted>()
-            .map(|granted| Arc::clone(granted.grant())),
+            .map(|granted| granted.grant().clone()),
     ))
 }
 

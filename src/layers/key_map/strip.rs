@@ -61,8 +61,26 @@ pub(super) fn strip(headers: &mut HeaderMap, key_header: &HeaderName) {
 }
 
 fn is_forbidden(name: &HeaderName, key_header: &str) -> bool {
+    // These stand in every request, and are no alias of anything.
+    let is_usual = matches!(
+        *name,
+        header::ACCEPT
+            | header::ACCEPT_ENCODING
+            | header::CONTENT_LENGTH
+            | header::CONTENT_TYPE
+            | header::HOST
+            | header::USER_AGENT
+    );
+    let name = name.as_str();
+    if is_usual {
+        return name == key_header;
+    }
     let mut buffer = [0; LONGEST];
-    let name = canonical(name.as_str(), &mut buffer);
+    let name = if has_alias_form(name) {
+        canonical(name, &mut buffer)
+    } else {
+        name
+    };
     matches!(name, "authorization" | "proxy-authorization")
         || name == key_header
         || (name.starts_with("x-mcp-") && name.ends_with("-authorization"))
@@ -70,6 +88,15 @@ fn is_forbidden(name: &HeaderName, key_header: &str) -> bool {
         || IDENTITY_PREFIXES
             .iter()
             .any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether [`canonical`] may say anything else than the name itself.
+fn has_alias_form(name: &str) -> bool {
+    name.len() > LONGEST
+        || name.contains('_')
+        || name.starts_with("http-")
+        || name.starts_with("x-x-")
+        || name.ends_with('-')
 }
 
 /// The name that servers which cannot tell the aliases apart would see: `-` for `_`, without

@@ -58,7 +58,7 @@ where
                 let common = &config.common;
                 let extensions = request.extensions();
                 match (take_token(extensions), extensions.get::<McpRequest>()) {
-                    (Some(token), Some(asked)) => Filter::of(config, &token, asked),
+                    (Some(token), Some(asked)) => Filter::of(config, token, asked),
                     (None, _) => {
                         let missing = common.layer_missing("ListFilterLayer", "JwtValidateLayer");
                         return Passing::answered(common.respond(missing));

@@ -47,10 +47,10 @@ where
     B: Body<Data = Bytes>,
     ResB: RejectBody,
 {
-    pub(super) fn reading(config: Arc<Config>, ready: S, head: Parts, body: B) -> Self {
+    pub(super) fn reading(config: Arc<Config>, ready: S, head: Parts, reading: Reading<B>) -> Self {
         Self {
             state: State::Reading {
-                reading: Reading::new(body),
+                reading,
                 config,
                 waiting: Some((ready, head)),
             },

@@ -1,49 +1,54 @@
 //! What the headers of a request may say.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, header};
 
 use crate::mcp::MirroredHeaders;
 
-const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-const METHOD: HeaderName = HeaderName::from_static("mcp-method");
-const NAME: HeaderName = HeaderName::from_static("mcp-name");
-const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
-
-/// The headers of which a second one, or an alias, would let two readers see two requests.
-const ONCE: [HeaderName; 6] = [
-    VERSION,
-    METHOD,
-    NAME,
-    SESSION,
-    HeaderName::from_static("last-event-id"),
-    HeaderName::from_static("dpop"),
-];
-
 /// The mirrored headers, unless one stands there twice or under an alias.
+///
+/// One pass over all of them, which costs less than looking for each by its hash.
 pub(super) fn mirrored(headers: &HeaderMap) -> Result<MirroredHeaders<'_>, &'static str> {
+    let mut mirrored = MirroredHeaders::default();
     for name in headers.keys() {
         let text = name.as_str();
-        let is_param = text.starts_with("mcp-param-");
-        if (is_param || ONCE.contains(name)) && headers.get_all(name).iter().nth(1).is_some() {
-            return Err("A header that may stand once was repeated");
-        }
         // Servers that speak CGI or WSGI cannot tell `_` from `-`.
-        if text.contains('_') && is_alias(text) {
-            return Err("A header was sent under an alias");
+        if text.contains('_') {
+            if stands_once(&text.replace('_', "-")) {
+                return Err("A header was sent under an alias");
+            }
+            continue;
+        }
+        if !stands_once(text) {
+            continue;
+        }
+        let mut values = headers.get_all(name).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return Err("A header that may stand once was repeated");
+        };
+        match text {
+            "mcp-protocol-version" => mirrored.protocol_version = Some(value.as_bytes()),
+            "mcp-method" => mirrored.method = Some(value.as_bytes()),
+            "mcp-name" => mirrored.name = Some(value.as_bytes()),
+            "mcp-session-id" => mirrored.has_session = true,
+            _ => {}
         }
     }
-    let value = |name| headers.get(name).map(http::HeaderValue::as_bytes);
-    Ok(MirroredHeaders {
-        protocol_version: value(VERSION),
-        method: value(METHOD),
-        name: value(NAME),
-        has_session: headers.contains_key(SESSION),
-    })
+    Ok(mirrored)
 }
 
-fn is_alias(text: &str) -> bool {
-    let text = text.replace('_', "-");
-    text.starts_with("mcp-param-") || ONCE.iter().any(|name| name.as_str() == text)
+/// Whether a second header of this name would let two readers see two requests.
+fn stands_once(name: &str) -> bool {
+    match name.as_bytes().first() {
+        Some(b'm') => {
+            matches!(
+                name,
+                "mcp-protocol-version" | "mcp-method" | "mcp-name" | "mcp-session-id"
+            ) || name.starts_with("mcp-param-")
+        }
+        Some(b'l') => name == "last-event-id",
+        Some(b'd') => name == "dpop",
+        _ => false,
+    }
 }
 
 /// Whether the body is plain JSON in UTF-8: `application/json`, with that charset or none, and not

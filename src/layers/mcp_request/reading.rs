@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -76,6 +76,28 @@ impl<B: Body<Data = Bytes>> Reading<B> {
 
     /// The whole body, or why it is refused. Trailers are dropped: nothing in them was judged.
     pub(super) fn poll(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        config: &Config,
+    ) -> Poll<Result<Bytes, Rejection>> {
+        if let Poll::Ready(body) = self.as_mut().poll_body(context, config) {
+            return Poll::Ready(body);
+        }
+        let timer = self.project().timer;
+        let timer = timer.get_or_insert_with(|| Timer::start(config));
+        ready!(timer.sleep.as_mut().poll(context));
+        Poll::Ready(Err(too_slow()))
+    }
+
+    /// The same, as far as it is there already: nobody is woken when more comes.
+    pub(super) fn poll_at_once(
+        self: Pin<&mut Self>,
+        config: &Config,
+    ) -> Poll<Result<Bytes, Rejection>> {
+        self.poll_body(&mut Context::from_waker(Waker::noop()), config)
+    }
+
+    fn poll_body(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         config: &Config,
@@ -100,11 +122,7 @@ impl<B: Body<Data = Bytes>> Reading<B> {
                     this.pieces.push(piece);
                 }
                 Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(broken())),
-                Poll::Pending => {
-                    let timer = this.timer.get_or_insert_with(|| Timer::start(config));
-                    ready!(timer.sleep.as_mut().poll(context));
-                    return Poll::Ready(Err(too_slow()));
-                }
+                Poll::Pending => return Poll::Pending,
             }
         }
     }

@@ -1,5 +1,6 @@
 use std::{
     mem,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -13,6 +14,7 @@ use super::{
     McpBody, ReadFuture,
     headers::{is_plain_json, mirrored},
     layer::Config,
+    reading::Reading,
 };
 use crate::{
     error::Reason,
@@ -40,7 +42,7 @@ impl<S> McpRequestService<S> {
 impl<S, B, ResB> Service<Request<B>> for McpRequestService<S>
 where
     S: Service<Request<McpBody>, Response = Response<ResB>> + Clone,
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Unpin,
     ResB: RejectBody,
 {
     type Response = S::Response;
@@ -56,9 +58,20 @@ where
         let (head, body) = request.into_parts();
         match expects_message(&head) {
             Ok(true) => {
-                let not_ready = self.inner.clone();
-                let ready = mem::replace(&mut self.inner, not_ready);
-                ReadFuture::reading(Arc::clone(config), ready, head, body)
+                let mut reading = Reading::new(body);
+                match Pin::new(&mut reading).poll_at_once(config) {
+                    Poll::Ready(body) => match body.and_then(|body| with_message(head, body)) {
+                        Ok(request) => ReadFuture::call(&mut self.inner, request),
+                        Err(rejection) => ReadFuture::refuse(&config.common, rejection),
+                    },
+                    // Only for a body that is late the service is taken, because a clone of it is a
+                    // clone of all services inside.
+                    Poll::Pending => {
+                        let not_ready = self.inner.clone();
+                        let ready = mem::replace(&mut self.inner, not_ready);
+                        ReadFuture::reading(Arc::clone(config), ready, head, reading)
+                    }
+                }
             }
             Ok(false) => match without_message(head) {
                 Ok(request) => ReadFuture::call(&mut self.inner, request),

@@ -10,8 +10,7 @@ use std::{
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use pin_project_lite::pin_project;
-use tower_http::cors::{AllowHeaders, AllowOrigin, Cors, CorsLayer};
-use tower_layer::Layer;
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use tower_service::Service;
 
 /// How long a browser may remember a preflight.
@@ -21,10 +20,10 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 const EXPOSED: HeaderValue =
     HeaderValue::from_static("WWW-Authenticate, Mcp-Session-Id, Retry-After, MCP-Protocol-Version");
 
-/// Speaks CORS around a service. Only requests of an allowed origin may come here: whoever asks is
+/// Speaks CORS around a service; it is put around it only for a page. Only requests of an allowed origin may come here: whoever asks is
 /// answered by name. The headers that a page may send are not ours to list (`Mcp-Param-*` are of
 /// the tools), and each is judged when it comes.
-pub(super) fn around<S>(inner: S) -> Cors<Optional<S>> {
+pub(super) fn layer() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::mirror_request())
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
@@ -32,7 +31,6 @@ pub(super) fn around<S>(inner: S) -> Cors<Optional<S>> {
         .max_age(MAX_AGE)
         // `Vary` belongs on every answer, and is added to every one below.
         .vary([])
-        .layer(Optional { inner })
 }
 
 /// What every answer carries, whoever asked.

@@ -6,7 +6,8 @@ use std::{
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
 };
-use tower_http::cors::Cors;
+use tower_http::cors::CorsLayer;
+use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
@@ -23,15 +24,24 @@ use crate::{
 /// The service of [`OriginGuardLayer`](crate::OriginGuardLayer).
 #[derive(Clone, Debug)]
 pub struct OriginGuardService<S> {
-    cors: Cors<Optional<S>>,
-    config: Arc<Config>,
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    cors: CorsLayer,
 }
 
 impl<S> OriginGuardService<S> {
     pub(super) fn new(inner: S, config: Config) -> Self {
         Self {
-            cors: cors::around(inner),
-            config: Arc::new(config),
+            inner,
+            shared: Arc::new(Shared {
+                config,
+                cors: cors::layer(),
+            }),
         }
     }
 }
@@ -110,11 +120,13 @@ where
     type Future = OriginGuardFuture<S::Future, ResB>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.cors.poll_ready(context)
+        self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let judged = self.config.judge(&request);
+        let Shared { config, cors } = &*self.shared;
+        let inner = &mut self.inner;
+        let judged = config.judge(&request);
         if *request.method() == Method::OPTIONS
             && request.headers().contains_key(header::ORIGIN)
             && !matches!(judged, Ok(Asker::Anybody))
@@ -123,10 +135,12 @@ where
             trail.set_action("preflight");
         }
         match judged {
-            Ok(Asker::Anybody) => OriginGuardFuture::open(self.cors.get_mut().inner.call(request)),
-            Ok(Asker::Client) => OriginGuardFuture::plain(self.cors.get_mut().inner.call(request)),
-            Ok(Asker::Page) => OriginGuardFuture::cors(self.cors.call(request)),
-            Err(rejection) => OriginGuardFuture::refused(self.config.common.respond(rejection)),
+            Ok(Asker::Anybody) => OriginGuardFuture::open(inner.call(request)),
+            Ok(Asker::Client) => OriginGuardFuture::plain(inner.call(request)),
+            Ok(Asker::Page) => {
+                OriginGuardFuture::cors(cors.layer(Optional { inner }).call(request))
+            }
+            Err(rejection) => OriginGuardFuture::refused(config.common.respond(rejection)),
         }
     }
 }

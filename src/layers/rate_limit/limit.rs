@@ -4,6 +4,7 @@ use std::{net::IpAddr, num::NonZeroU32, sync::Arc};
 
 use http::{Extensions, HeaderMap};
 
+use super::takes::Several;
 use crate::{
     mcp::{McpRequest, Message, Target},
     rate::{Quota, RateKey},
@@ -129,10 +130,6 @@ impl RateLimit {
         self
     }
 
-    pub(super) const fn quota(&self) -> &Quota {
-        &self.quota
-    }
-
     pub(super) const fn needs_message(&self) -> bool {
         matches!(self.methods, Methods::Named(_)) || self.by.tool
     }
@@ -147,36 +144,23 @@ impl RateLimit {
 
     /// What is to be taken for a request, count by count. Every part that a count belongs to is
     /// known by now.
-    pub(super) fn takes(
-        &self,
-        headers: &HeaderMap,
-        extensions: &Extensions,
-    ) -> Vec<(RateKey, NonZeroU32)> {
-        let base = self.base_key(headers, extensions);
+    pub(super) fn takes(&self, headers: &HeaderMap, extensions: &Extensions, takes: &mut Several) {
         let Methods::Named(methods) = &self.methods else {
-            return vec![(base, NonZeroU32::MIN)];
+            let key = self.base_key(headers, extensions);
+            return takes.add(self.quota, key, NonZeroU32::MIN);
         };
         let asked = extensions.get::<McpRequest>();
-        let messages = asked.map_or(&[][..], McpRequest::messages);
-        let mut takes: Vec<(RateKey, NonZeroU32)> = Vec::new();
-        for message in messages {
+        for message in asked.map_or(&[][..], McpRequest::messages) {
             let method = message.operation().method();
-            if !methods.iter().any(|named| **named == *method) {
-                continue;
-            }
-            let cost = self.cost(message);
-            let key = if self.by.tool {
-                let tool = message.operation().target().map(|tool| tool.name().into());
-                base.clone().with_tool(tool)
-            } else {
-                base.clone()
-            };
-            match takes.iter_mut().find(|(taken, _)| *taken == key) {
-                Some((_, total)) => *total = total.saturating_add(cost.get()),
-                None => takes.push((key, cost)),
+            if methods.iter().any(|named| **named == *method) {
+                let mut key = self.base_key(headers, extensions);
+                if self.by.tool {
+                    let tool = message.operation().target().map(Target::shared_name);
+                    key = key.with_tool(tool.cloned());
+                }
+                takes.add(self.quota, key, self.cost(message));
             }
         }
-        takes
     }
 
     fn base_key(&self, headers: &HeaderMap, extensions: &Extensions) -> RateKey {

@@ -7,7 +7,11 @@ use std::{
 use http::{Request, Response, StatusCode};
 use tower_service::Service;
 
-use super::{PeerAddr, layer::Config, takes::Takes};
+use super::{
+    PeerAddr,
+    layer::Config,
+    takes::{Several, Takes},
+};
 use crate::{
     audit::AuditRateLimit,
     error::{Reason, StoreError},
@@ -22,14 +26,14 @@ use crate::{
 pub struct RateLimitService<S, L> {
     inner: S,
     /// `None`: nothing is limited.
-    config: Option<Arc<Config<L>>>,
+    config: Option<Counted<L>>,
 }
 
 impl<S, L> RateLimitService<S, L> {
     pub(super) fn new(inner: S, config: Option<Config<L>>) -> Self {
         Self {
             inner,
-            config: config.map(Arc::new),
+            config: config.map(|config| Counted(Arc::new(config))),
         }
     }
 
@@ -57,31 +61,21 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Some(config) = &self.config else {
+        let Some(judge) = &self.config else {
             return ResponseFuture::call(&mut self.inner, request);
         };
+        let config = &judge.0;
         if let Err(rejection) = config.knows_all_it_needs(&request) {
             return ResponseFuture::refuse(&config.common, rejection);
         }
-        let mut takes = Vec::new();
+        let mut takes = Several::default();
         for limit in &config.limits {
-            let of_limit = limit.takes(request.headers(), request.extensions());
-            takes.extend(
-                of_limit
-                    .into_iter()
-                    .map(|(key, cost)| (*limit.quota(), key, cost)),
-            );
+            limit.takes(request.headers(), request.extensions(), &mut takes);
         }
-        if takes.is_empty() {
+        let Some(question) = Takes::new(config, takes, config.common.now()) else {
             return ResponseFuture::call(&mut self.inner, request);
-        }
-        let question = Takes::new(Arc::clone(config), takes, config.common.now());
-        ResponseFuture::ask(
-            &mut self.inner,
-            request,
-            question,
-            Counted(Arc::clone(config)),
-        )
+        };
+        ResponseFuture::ask_shared(&mut self.inner, request, question, judge)
     }
 }
 
@@ -105,7 +99,7 @@ impl<L> Config<L> {
 }
 
 /// Judges what the counts said.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Counted<L>(Arc<Config<L>>);
 
 impl<L, B> Judge<B> for Counted<L> {

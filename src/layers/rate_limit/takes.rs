@@ -17,28 +17,66 @@ use crate::{
     rate::{Quota, RateKey, RateLimitStore, Verdict},
 };
 
+type Take = (Quota, RateKey, NonZeroU32);
+
+/// What is to be taken, count by count, each count once. Nearly every request has one, which needs
+/// no list.
+#[derive(Default)]
+pub(super) struct Several {
+    first: Option<Take>,
+    others: Vec<Take>,
+}
+
+impl Several {
+    pub(super) fn add(&mut self, quota: Quota, key: RateKey, cost: NonZeroU32) {
+        let Some(first) = &mut self.first else {
+            self.first = Some((quota, key, cost));
+            return;
+        };
+        let mut all = std::iter::once(first).chain(&mut self.others);
+        match all.find(|(own, taken, _)| *own == quota && *taken == key) {
+            Some((_, _, total)) => *total = total.saturating_add(cost.get()),
+            None => self.others.push((quota, key, cost)),
+        }
+    }
+}
+
 /// What all counts together say: the first that has not enough, else the last.
 pub struct Takes<L: RateLimitStore> {
-    config: Arc<Config<L>>,
-    now: UnixTime,
     asked: Option<L::Future>,
-    left: vec::IntoIter<(Quota, RateKey, NonZeroU32)>,
+    /// What is asked after that, if anything is.
+    left: Option<Left<L>>,
     is_local: bool,
 }
 
+struct Left<L> {
+    config: Arc<Config<L>>,
+    now: UnixTime,
+    takes: vec::IntoIter<Take>,
+}
+
 impl<L: RateLimitStore> Takes<L> {
-    pub(super) fn new(
-        config: Arc<Config<L>>,
-        takes: Vec<(Quota, RateKey, NonZeroU32)>,
-        now: UnixTime,
-    ) -> Self {
-        Self {
-            config,
-            now,
-            asked: None,
-            left: takes.into_iter(),
+    /// Asks for the first; `None` where there is nothing to take.
+    pub(super) fn new(config: &Arc<Config<L>>, takes: Several, now: UnixTime) -> Option<Self> {
+        let (quota, key, cost) = takes.first?;
+        Some(Self {
+            asked: Some(config.store.take(&key, &quota, cost, now)),
+            left: (!takes.others.is_empty()).then(|| Left {
+                config: Arc::clone(config),
+                now,
+                takes: takes.others.into_iter(),
+            }),
             is_local: false,
-        }
+        })
+    }
+
+    /// Asks for the next; `false` where none is left.
+    fn ask_next(&mut self) -> bool {
+        self.asked = self.left.as_mut().and_then(|left| {
+            let (quota, key, cost) = left.takes.next()?;
+            Some(left.config.store.take(&key, &quota, cost, left.now))
+        });
+        self.asked.is_some()
     }
 }
 
@@ -48,28 +86,24 @@ impl<L: RateLimitStore> Future for Takes<L> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         loop {
-            if let Some(asked) = &mut this.asked {
-                let verdict = ready!(Pin::new(asked).poll(context));
-                this.asked = None;
-                match verdict {
-                    Ok(Verdict::Allowed { remaining, local }) => {
-                        this.is_local |= local;
-                        if this.left.len() == 0 {
-                            let verdict = Verdict::allowed(remaining);
-                            return Poll::Ready(Ok(if this.is_local {
-                                verdict.by_local_count()
-                            } else {
-                                verdict
-                            }));
-                        }
-                    }
-                    other => return Poll::Ready(other),
-                }
-            }
-            let Some((quota, key, cost)) = this.left.next() else {
-                return Poll::Ready(Ok(Verdict::allowed(u32::MAX)));
+            let Some(asked) = &mut this.asked else {
+                // Polled after it was ready, which no executor does.
+                return Poll::Pending;
             };
-            this.asked = Some(this.config.store.take(&key, &quota, cost, this.now));
+            match ready!(Pin::new(asked).poll(context)) {
+                Ok(Verdict::Allowed { remaining, local }) => {
+                    this.is_local |= local;
+                    if !this.ask_next() {
+                        let verdict = Verdict::allowed(remaining);
+                        return Poll::Ready(Ok(if this.is_local {
+                            verdict.by_local_count()
+                        } else {
+                            verdict
+                        }));
+                    }
+                }
+                other => return Poll::Ready(other),
+            }
         }
     }
 }

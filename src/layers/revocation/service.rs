@@ -20,14 +20,14 @@ use crate::{
 pub struct RevocationService<S, V> {
     inner: S,
     /// `None`: nothing can be revoked, and everything passes.
-    config: Option<Arc<Config<V>>>,
+    config: Option<Checked<V>>,
 }
 
 impl<S, V> RevocationService<S, V> {
     pub(super) fn new(inner: S, config: Option<Config<V>>) -> Self {
         Self {
             inner,
-            config: config.map(Arc::new),
+            config: config.map(|config| Checked(Arc::new(config))),
         }
     }
 
@@ -55,27 +55,23 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Some(config) = &self.config else {
+        let Some(judge) = &self.config else {
             return ResponseFuture::call(&mut self.inner, request);
         };
+        let config = &judge.0;
         let Some(token) = take_token(request.extensions()) else {
             let rejection = config
                 .common
                 .layer_missing("RevocationLayer", "JwtValidateLayer");
             return ResponseFuture::refuse(&config.common, rejection);
         };
-        let question = config.store.status(&token);
-        ResponseFuture::ask(
-            &mut self.inner,
-            request,
-            question,
-            Checked(Arc::clone(config)),
-        )
+        let question = config.store.status(token);
+        ResponseFuture::ask_shared(&mut self.inner, request, question, judge)
     }
 }
 
 /// Judges what the store said.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Checked<V>(Arc<Config<V>>);
 
 impl<V, B> Judge<B> for Checked<V> {

@@ -78,7 +78,7 @@ impl Config {
     /// that one of them gives.
     fn judge(
         &self,
-        token: VerifiedToken,
+        token: &VerifiedToken,
         asked: &McpRequest,
         now: UnixTime,
     ) -> Result<Granted, Rejection> {
@@ -86,25 +86,25 @@ impl Config {
         let mut gravest = None;
         for message in asked.messages() {
             let mut access =
-                Access::new(&token, message.operation(), now).with_version(asked.version());
+                Access::new(token, message.operation(), now).with_version(asked.version());
             access.arguments = asked.arguments(message);
             match self.policy.decide(&access) {
-                Decision::Allow(grant) => needed.extend(grant.into_scope()),
+                Decision::Allow(grant) => needed.join(&grant.into_scope()),
                 Decision::Deny(denial) => {
                     gravest = gravest.max(Some(gravity(denial.kind())));
-                    needed.extend(denial.into_required());
+                    needed.join(&denial.into_required());
                 }
             }
         }
         match gravest {
             None => Ok(Granted::new(
-                token,
+                token.clone(),
                 asked.clone(),
                 Grant::new(needed),
                 Arc::clone(&self.policy),
                 now,
             )),
-            Some(Gravity::Scope) => Err(self.insufficient_scope(&token, asked, needed)),
+            Some(Gravity::Scope) => Err(self.insufficient_scope(token, asked, needed)),
             Some(Gravity::Method) => Err(unknown_method(asked)),
             Some(Gravity::Forbidden) => {
                 Err(

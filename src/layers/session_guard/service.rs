@@ -49,7 +49,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let config = Arc::clone(&self.binder.config);
+        let config = &self.binder.config;
         let extensions = request.extensions();
         let missing = |needs| {
             let rejection = config.common.layer_missing("SessionGuardLayer", needs);
@@ -61,14 +61,16 @@ where
         let Some(asked) = extensions.get::<McpRequest>() else {
             return missing("McpRequestLayer");
         };
-        let named = if asked.version().is_stateless() {
+        let named = if asked.version().is_stateless() || !asked.has_session() {
             Named::None
         } else {
             named(request.headers())
         };
         match named {
             Named::None => {
-                request.headers_mut().remove(SESSION);
+                if asked.has_session() {
+                    request.headers_mut().remove(SESSION);
+                }
                 request.headers_mut().remove(LAST_EVENT);
                 ResponseFuture::call(&mut self.binder, request)
             }
@@ -79,6 +81,7 @@ where
             Named::One(session) => {
                 let question = config.store.owner(session, config.common.now());
                 let caller = SessionOwner::of(token.principal());
+                let config = Arc::clone(config);
                 let judge = Owned { config, caller };
                 ResponseFuture::ask(&mut self.binder, request, question, judge)
             }

@@ -18,6 +18,8 @@ use crate::{
 };
 
 /// What a layer does with the answer to its question.
+//
+// Most judges are the settings of their layer: shared, and cloned only for an answer that is late.
 pub(crate) trait Judge<B> {
     /// What was asked.
     type Answer;
@@ -78,31 +80,60 @@ where
     /// Asks. An answer that is there at once goes straight to the service that is ready; only
     /// for a later one it is taken, and a clone left in its place, because a clone of a service is
     /// a clone of all services inside it.
-    pub(crate) fn ask(ready: &mut S, mut request: Request<B>, mut question: Q, judge: J) -> Self
+    pub(crate) fn ask(ready: &mut S, request: Request<B>, mut question: Q, judge: J) -> Self
     where
         S: Clone,
         Q: Future<Output = J::Answer> + Unpin,
         J: Judge<B>,
     {
-        // Polled again with the task's own waker should it be pending, so none is lost.
-        let mut context = Context::from_waker(Waker::noop());
-        match Pin::new(&mut question).poll(&mut context) {
-            Poll::Ready(answer) => match judge.judge(answer, &mut request) {
-                Ok(()) => Self::call(ready, request),
-                Err(rejection) => Self::refuse(judge.common(), rejection),
-            },
-            Poll::Pending => {
-                let not_ready = ready.clone();
-                let ready = mem::replace(ready, not_ready);
-                Self {
-                    state: State::Asking {
-                        question,
-                        waiting: Some((judge, ready, request)),
-                    },
-                }
-            }
+        match at_once(&mut question) {
+            Poll::Ready(answer) => Self::judged(ready, request, answer, &judge),
+            Poll::Pending => Self::wait(ready, request, question, judge),
         }
     }
+
+    /// The same with a judge that is cloned only for an answer that is late.
+    pub(crate) fn ask_shared(ready: &mut S, request: Request<B>, mut question: Q, judge: &J) -> Self
+    where
+        S: Clone,
+        Q: Future<Output = J::Answer> + Unpin,
+        J: Judge<B> + Clone,
+    {
+        match at_once(&mut question) {
+            Poll::Ready(answer) => Self::judged(ready, request, answer, judge),
+            Poll::Pending => Self::wait(ready, request, question, judge.clone()),
+        }
+    }
+
+    fn judged(ready: &mut S, mut request: Request<B>, answer: J::Answer, judge: &J) -> Self
+    where
+        J: Judge<B>,
+    {
+        match judge.judge(answer, &mut request) {
+            Ok(()) => Self::call(ready, request),
+            Err(rejection) => Self::refuse(judge.common(), rejection),
+        }
+    }
+
+    fn wait(ready: &mut S, request: Request<B>, question: Q, judge: J) -> Self
+    where
+        S: Clone,
+    {
+        let not_ready = ready.clone();
+        let ready = mem::replace(ready, not_ready);
+        Self {
+            state: State::Asking {
+                question,
+                waiting: Some((judge, ready, request)),
+            },
+        }
+    }
+}
+
+/// The answer, where it is there at once. Else it is polled again with the task's own waker, so that
+/// none is lost.
+fn at_once<Q: Future + Unpin>(question: &mut Q) -> Poll<Q::Output> {
+    Pin::new(question).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 impl<S, B, ResB, Q, J> Future for ResponseFuture<S, B, Q, J>

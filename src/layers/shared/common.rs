@@ -65,12 +65,12 @@ impl Common {
 }
 
 /// The caller, whom a layer in front verified.
-pub(crate) fn take_token(extensions: &Extensions) -> Option<VerifiedToken> {
+pub(crate) fn take_token(extensions: &Extensions) -> Option<&VerifiedToken> {
     let token = extensions.get::<VerifiedToken>()?;
     if let Some(trail) = trail(extensions) {
         trail.set_token(token);
     }
-    Some(token.clone())
+    Some(token)
 }
 
 /// The trail, where an audit log stands in front.

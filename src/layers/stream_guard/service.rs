@@ -93,7 +93,7 @@ fn guarded<V, B>(
     };
     Ok(Some(Guarded {
         config: Arc::clone(config),
-        token,
+        token: token.clone(),
         trail: trail.cloned(),
         subscription: subscription.and_then(Message::id).cloned(),
         open,

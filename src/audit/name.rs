@@ -1,0 +1,45 @@
+//! The name of a request in the log.
+
+use serde::{Serialize, Serializer};
+
+/// Two numbers as 32 hexadecimal digits, kept where they stand: every event has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RequestName([u8; 32]);
+
+impl RequestName {
+    pub(crate) fn new(process: u64, request: u64) -> Self {
+        const DIGITS: [u8; 16] = *b"0123456789abcdef";
+        let mut name = [b'0'; 32];
+        let mut number = u128::from(process) << 64 | u128::from(request);
+        for digit in name.iter_mut().rev() {
+            let value = usize::try_from(number & 0xf).unwrap_or(0);
+            *digit = DIGITS.get(value).copied().unwrap_or(b'0');
+            number >>= 4;
+        }
+        Self(name)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        // Digits are always text.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl Serialize for RequestName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_stand_in_hexadecimal_digits() {
+        assert_eq!(
+            RequestName::new(0xfedc_ba98_7654_3210, 10).as_str(),
+            "fedcba9876543210000000000000000a"
+        );
+    }
+}
