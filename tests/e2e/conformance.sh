@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the official conformance suite of MCP against a server, as it is and behind the whole stack, and
-# fails where it finds another thing behind the stack. The suite, and the Node.js that runs it, are
-# installed below target/ at the versions of the lock file.
+# Runs the official conformance suite of MCP against a server, as it is, behind the whole stack and
+# behind the gateway, and fails where it does not find the same. The suite, and the Node.js that runs
+# it, are installed below target/ at the versions of the lock file.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -21,4 +21,5 @@ if ! cmp -s "$wanted/package-lock.json" "$home/installed.json" || ! cmp -s "$wan
     cp "$wanted/package-lock.json" "$home/installed.json"
 fi
 
+cargo build --locked --all-features --example gateway
 CONFORMANCE_HOME=$home cargo test --locked --all-features --test conformance

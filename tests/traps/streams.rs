@@ -93,7 +93,8 @@ async fn trap_11_a_stream_outlives_its_token() {
         house.revocations.revoke_token(ISSUER.url(), "t-1", until);
     };
     let get = || request("GET", &reader(), "").and("accept", "text/event-stream");
-    let streams: [(&str, fn() -> Request<Body>, &str); 2] = [
+    type Opens = fn() -> Request<Body>;
+    let streams: [(&str, Opens, &str); 2] = [
         ("GET", || request("GET", &reader(), ""), ""),
         ("subscriptions/listen", listen, LAST),
     ];

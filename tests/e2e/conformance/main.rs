@@ -1,5 +1,5 @@
-//! The official conformance suite, against one server: as it is, and behind the whole stack. What the
-//! suite finds must be the same, check by check.
+//! The official conformance suite, against one server: as it is, behind the whole stack, and behind the
+//! gateway. What the suite finds must be the same, check by check.
 //!
 //! `tests/e2e/conformance.sh` installs the suite and runs this.
 
@@ -8,6 +8,7 @@
     clippy::indexing_slicing
 )]
 
+mod gateway;
 mod server;
 mod servers;
 mod suite;
@@ -16,10 +17,9 @@ mod support;
 
 use std::{error::Error, process::ExitCode};
 
-use self::{
-    servers::{Guarded, bare},
-    suite::Suite,
-};
+use futures_util::future::try_join_all;
+
+use self::{gateway::Gated, servers::Guarded, suite::Suite};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -56,36 +56,38 @@ async fn compare() -> Result<bool, Failure> {
     let home = std::env::var_os("CONFORMANCE_HOME")
         .ok_or("CONFORMANCE_HOME is not set: run tests/e2e/conformance.sh")?;
     let suite = Suite::installed_in(home);
-    let bare = bare().await?;
+    let bare = servers::bare().await?;
     let guarded = Guarded::start().await?;
+    let gated = Gated::start(&servers::bare().await?).await?;
+    let ways = [
+        ("direct", &*bare),
+        ("through the stack", guarded.url()),
+        ("through the gateway", gated.url()),
+    ];
     let mut same = true;
     for (revision, selection, least) in RUNS {
-        let (direct, through) = tokio::try_join!(
-            suite.run(&bare, selection),
-            suite.run(guarded.url(), selection)
-        )?;
-        println!("{revision} direct:            {direct}");
-        println!("{revision} through the stack: {through}");
-        let mut wrong = direct.beyond(&through);
-        wrong
-            .iter_mut()
-            .for_each(|line| line.insert_str(0, "direct only: "));
-        let beyond = through.beyond(&direct);
-        wrong.extend(
-            beyond
-                .iter()
-                .map(|line| format!("through the stack only: {line}")),
-        );
+        let runs = ways.map(|(_, url)| suite.run(url, selection));
+        let found = try_join_all(runs).await?;
+        let Some((direct, others)) = found.split_first() else {
+            return Ok(false);
+        };
+        println!("{revision}, direct: {direct}");
         // What fails without the stack compares nothing.
         if direct.count("FAILURE") > 0 || direct.count("SUCCESS") < least {
-            wrong.push(format!(
-                "at least {least} checks must succeed, and none fail"
-            ));
+            eprintln!("{revision}, direct: at least {least} checks must succeed, and none fail");
+            same = false;
         }
-        for line in &wrong {
-            eprintln!("{revision} {line}");
+        for ((way, _), through) in ways.iter().skip(1).zip(others) {
+            println!("{revision}, {way}: {through}");
+            for line in direct.beyond(through) {
+                eprintln!("{revision}, not {way}: {line}");
+                same = false;
+            }
+            for line in through.beyond(direct) {
+                eprintln!("{revision}, only {way}: {line}");
+                same = false;
+            }
         }
-        same &= wrong.is_empty();
     }
     guarded.was_guarded().await?;
     Ok(same)

@@ -21,21 +21,21 @@ use tokio::net::TcpListener;
 use super::{Failure, server::Server, support::eventually};
 
 /// One scope opens everything that the server has.
-const POLICY: &str = r#"{
+pub(crate) const POLICY: &str = r#"{
     "base": ["mcp"],
     "methods": {"tasks/*": []},
     "tools": {"*": []},
     "prompts": {"*": []},
     "resources": {"*": []}
 }"#;
-const KEYS: &str = r#"{"alice": {"key": "internal-key", "scopes": ["mcp"]}}"#;
+pub(crate) const KEYS: &str = r#"{"alice": {"key": "internal-key", "scopes": ["mcp"]}}"#;
 const KEY: &str = "internal-key";
 
 fn service() -> Router {
     Router::new().route_service("/mcp", Server::default().into_service())
 }
 
-async fn listen() -> Result<(TcpListener, String), Failure> {
+pub(crate) async fn listen() -> Result<(TcpListener, String), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/mcp", listener.local_addr()?);
     Ok((listener, url))
