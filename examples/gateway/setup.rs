@@ -332,7 +332,7 @@ impl Shared {
 /// Answers where no server stands.
 fn nowhere(audit: Option<&JsonLinesSink>) -> GatewayService {
     let service =
-        service_fn(|_: Request<Incoming>| ready(Ok(Rejection::not_found().into_response())));
+        service_fn(|_: Request<Incoming>| ready(Ok(Rejection::not_found(None).into_response())));
     match audit {
         Some(sink) => boxed(AuditLogLayer::new(sink.clone()).layer(service)),
         None => boxed(service),
