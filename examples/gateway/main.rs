@@ -12,6 +12,7 @@ mod proxy;
 mod router;
 mod serve;
 mod setup;
+mod stacks;
 mod upstream;
 
 use std::{
