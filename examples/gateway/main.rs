@@ -6,10 +6,13 @@ mod args;
 mod demo;
 mod ending;
 mod headers;
+mod mount;
 mod notes;
 mod proxy;
+mod router;
 mod serve;
 mod setup;
+mod stacks;
 mod upstream;
 
 use std::{
