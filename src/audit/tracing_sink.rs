@@ -149,8 +149,8 @@ mod tests {
         assert_eq!(
             lines,
             [
-                r#" WARN mcp_auth::audit: v=1 timestamp=2023-11-14T22:13:20.123456Z request_id="r-1" user="alice\\u000a\\u202e" action="tools/call" tool="put_note" decision="deny" reason="internal" status=403 required_scopes="" held_scopes="read:data profile" total_ms=0.0 cancelled=false"#,
-                r#" INFO mcp_auth::audit: v=1 timestamp=2023-11-14T22:13:20.123456Z request_id="r-1" user="bob" action="tools/call" decision="allow" reason="internal" required_scopes="" held_scopes="" total_ms=0.0 cancelled=false"#,
+                r#" WARN mcp_auth::audit: v=1 timestamp=2023-11-14T22:13:20.123456Z request_id="0000000000000001000000000000002f" user="alice\\u000a\\u202e" action="tools/call" tool="put_note" decision="deny" reason="internal" status=403 required_scopes="" held_scopes="read:data profile" total_ms=0.0 cancelled=false"#,
+                r#" INFO mcp_auth::audit: v=1 timestamp=2023-11-14T22:13:20.123456Z request_id="0000000000000001000000000000002f" user="bob" action="tools/call" decision="allow" reason="internal" required_scopes="" held_scopes="" total_ms=0.0 cancelled=false"#,
             ]
         );
     }

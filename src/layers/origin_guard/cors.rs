@@ -20,9 +20,9 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 const EXPOSED: HeaderValue =
     HeaderValue::from_static("WWW-Authenticate, Mcp-Session-Id, Retry-After, MCP-Protocol-Version");
 
-/// Speaks CORS around a service; it is put around it only for a page. Only requests of an allowed origin may come here: whoever asks is
-/// answered by name. The headers that a page may send are not ours to list (`Mcp-Param-*` are of
-/// the tools), and each is judged when it comes.
+/// Speaks CORS; it is put around the service only for a page. Only requests of an allowed origin may
+/// come here: whoever asks is answered by name. The headers that a page may send are not ours to list
+/// (`Mcp-Param-*` are of the tools), and each is judged when it comes.
 pub(super) fn layer() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::mirror_request())
