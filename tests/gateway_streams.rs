@@ -172,7 +172,7 @@ async fn rest(mut response: reqwest::Response) -> String {
 const RESULT: &str = "data: {\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"resultType\":\"complete\",\"_meta\":{\"io.modelcontextprotocol/subscriptionId\":7}}}\n\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn trap_11_streams_do_not_outlive_their_token() {
+async fn a_stream_ends_when_its_token_expires() {
     for (listens, last) in [(false, ""), (true, RESULT)] {
         let mut setup = Setup::new().await;
         let (token, until) = setup.token(Duration::from_secs(3));
@@ -247,7 +247,7 @@ async fn the_answer_of_a_running_call_outlives_its_token() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn trap_23_a_filtered_list_leaks_nothing_and_is_not_damaged() {
+async fn a_filtered_list_leaks_nothing_and_is_not_damaged() {
     const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"get_note"},{"name":"put_note"}],"nextCursor":"c","cacheScope":"public"}}"#;
     const SHOWN: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"get_note"}],"nextCursor":"c","cacheScope":"private"}}"#;
     let event = |text: &str| format!("id: 1\ndata: {text}\n\n");

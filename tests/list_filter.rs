@@ -403,6 +403,8 @@ async fn the_stack_filters_unless_all_is_to_be_shown() {
         let mut request = list("tools/list");
         let value = HeaderValue::from_str(&bearer).unwrap();
         request.headers_mut().insert("authorization", value);
+        let host = HeaderValue::from_static("mcp.example");
+        request.headers_mut().insert("host", host);
         let response = stack.layer(inner).oneshot(request).await.unwrap();
         assert_eq!(
             response.headers()["content-length"],

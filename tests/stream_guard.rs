@@ -18,7 +18,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use mcp_auth::{
@@ -528,6 +528,7 @@ where
     let bearer = format!("Bearer {}", issuer.token(&claims.expires_at(expires)));
     let headers = request.headers_mut();
     headers.insert("authorization", bearer.parse().unwrap());
+    headers.insert("host", HeaderValue::from_static("mcp.example"));
     let inner: Endless = service_fn(|_| {
         let frames = futures_util::stream::pending::<Result<Frame<Bytes>, Error>>();
         let response = Response::builder().header("content-type", "text/event-stream");

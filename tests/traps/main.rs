@@ -27,6 +27,7 @@ mod lists;
 mod messages;
 mod operations;
 mod outages;
+mod pages;
 mod process;
 mod sessions;
 mod streams;

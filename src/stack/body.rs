@@ -1,0 +1,88 @@
+//! What comes back.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::Response;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use crate::{
+    layers::{key_map::KeyMapBody, list_filter::ListFilterBody, stream_guard::StreamGuardBody},
+    reject::RejectBody,
+};
+
+pin_project! {
+    /// The response of [`Auth`](super::Auth).
+    pub struct AuthFuture<F> {
+        #[pin]
+        inner: F,
+    }
+}
+
+impl<F> AuthFuture<F> {
+    pub(super) const fn new(inner: F) -> Self {
+        Self { inner }
+    }
+}
+
+impl<F, B, E> Future for AuthFuture<F>
+where
+    F: Future<Output = Result<Response<KeyMapBody<ListFilterBody<StreamGuardBody<B>>>>, E>>,
+{
+    type Output = Result<Response<AuthBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = ready!(self.project().inner.poll(context));
+        Poll::Ready(response.map(|response| response.map(|inner| AuthBody { inner })))
+    }
+}
+
+impl<F> fmt::Debug for AuthFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthFuture").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// The response body of [`Auth`](super::Auth): a refusal, or the inner service's own body, passed on piece
+    /// by piece.
+    #[derive(Debug)]
+    pub struct AuthBody<B> {
+        #[pin]
+        inner: KeyMapBody<ListFilterBody<StreamGuardBody<B>>>,
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for AuthBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        self.project().inner.poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl<B: RejectBody> RejectBody for AuthBody<B> {
+    fn from_bytes(bytes: Bytes) -> Self {
+        Self {
+            inner: KeyMapBody::from_bytes(bytes),
+        }
+    }
+}
