@@ -39,6 +39,47 @@
 //! | [`ListFilterLayer`]: what lists show | 502 for what cannot be read |
 //! | [`StreamGuardLayer`]: streams that outlive their token | 429 for too many; ends them |
 //!
+//! # Several servers behind one router
+//!
+//! Each has a stack of its own, and with it a resource, a policy and sessions: a token for one is
+//! refused by the others. Clones of one [`RateLimitStore`], one [`RevocationStore`] and one
+//! [`AuditSink`] make limits, revocations and the audit trail those of all. No server speaks for the
+//! whole host ([`ResourceMetadata::without_root_alias`]), and because the documents stand outside of
+//! the paths that the router strips, each is mounted as a [`ResourceMetadataEndpoint`]:
+//!
+//! ```
+//! use axum::{Router, routing::any};
+//! use mcp_auth::{
+//!     AuthStack, ConfigError, JwtValidator, ResourceMetadata, ResourceMetadataEndpoint,
+//!     ScopePolicy, StaticJwks,
+//! };
+//!
+//! /// One server under a path. Keys may be shared: the issuer is the same.
+//! fn server(path: &str, keys: StaticJwks, policy: &str) -> Result<Router, ConfigError> {
+//!     let issuer = "https://idp.example.com";
+//!     let resource = format!("https://mcp.example.com{path}");
+//!     let auth = AuthStack::new(
+//!         JwtValidator::new(issuer, &resource)?,
+//!         keys,
+//!         ResourceMetadata::new(&resource, [issuer])?.without_root_alias(),
+//!         ScopePolicy::from_json(policy)?,
+//!     );
+//!     let document = auth.metadata();
+//!     let service = any(async || "your MCP server");
+//!     Ok(Router::new()
+//!         .nest(path, Router::new().route("/", service).layer(auth))
+//!         .route_service(document.path(), ResourceMetadataEndpoint::new(&document)))
+//! }
+//!
+//! # let jwks = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+//! let keys = StaticJwks::from_json("https://idp.example.com", jwks)?;
+//! let notes = server("/notes", keys.clone(), r#"{"base": ["notes"], "tools": {"*": []}}"#)?;
+//! let files = server("/files", keys, r#"{"base": ["files"], "tools": {"get_*": []}}"#)?;
+//! let app = notes.merge(files);
+//! # let _: Router = app;
+//! # Ok::<(), ConfigError>(())
+//! ```
+//!
 //! # Features
 //!
 //! | feature | default | adds |

@@ -115,6 +115,16 @@ impl Rejection {
         .with_retry_after(Duration::from_secs(1))
     }
 
+    /// No service stands at this path: 404, said before anything was read. For gateways.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(
+            Reason::Denied,
+            StatusCode::NOT_FOUND,
+            "There is nothing at this path",
+        )
+    }
+
     /// The service behind could not be reached or broke: 502. For gateways; `request` is found in
     /// the extensions of the request that was to be sent.
     #[must_use]

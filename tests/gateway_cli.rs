@@ -9,12 +9,9 @@
 
 mod support;
 
-use std::{fs, process::Output};
+use std::fs;
 
-use support::{
-    gateway::{Gateway, command},
-    soon,
-};
+use support::gateway::{Gateway, command, refused, run};
 
 /// Flags that are right: each case adds to them or leaves one out.
 const RIGHT: [(&str, &str); 3] = [
@@ -31,27 +28,6 @@ fn right_but(left_out: &str) -> Vec<&'static str> {
         .collect()
 }
 
-async fn run(flags: &[&str], variables: &[(&str, &str)]) -> Output {
-    let mut command = command();
-    command.args(flags).envs(variables.iter().copied());
-    soon(&format!("the end of {flags:?}"), command.output())
-        .await
-        .unwrap()
-}
-
-/// Asserts that the gateway refuses to start, in one line that names the flag.
-async fn refused(flag: &str, flags: &[&str], variables: &[(&str, &str)]) -> String {
-    let output = run(flags, variables).await;
-    let said = String::from_utf8(output.stderr).unwrap();
-    let case = format!("{flags:?} {variables:?}: {said}");
-    assert_eq!(output.status.code(), Some(2), "{case}");
-    assert_eq!(said.matches('\n').count(), 1, "{case}");
-    assert!(said.ends_with('\n'), "{case}");
-    assert!(said.contains(flag), "{flag} is not named: {case}");
-    assert!(output.stdout.is_empty(), "{case}");
-    said
-}
-
 #[tokio::test]
 async fn what_is_required_is_named() {
     for flag in ["--upstream", "--issuer", "--audience"] {
@@ -59,6 +35,8 @@ async fn what_is_required_is_named() {
         flags.push("--no-key-map");
         refused(flag, &flags, &[]).await;
     }
+    let said = refused("--upstream", &right_but("--upstream"), &[]).await;
+    assert!(said.contains("--mount"), "{said}");
     refused("--key-map-file", &right_but(""), &[]).await;
     refused("--bogus", &["--bogus"], &[]).await;
     refused("--rate-limit", &["--rate-limit"], &[]).await;

@@ -15,8 +15,12 @@ mod args;
 mod ending;
 #[path = "../examples/gateway/headers.rs"]
 mod headers;
+#[path = "../examples/gateway/mount.rs"]
+mod mount;
 #[path = "../examples/gateway/proxy.rs"]
 mod proxy;
+#[path = "../examples/gateway/router.rs"]
+mod router;
 #[path = "../examples/gateway/serve.rs"]
 mod serve;
 mod support;

@@ -6,7 +6,10 @@ use std::{ffi::OsString, fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf};
 use clap::{Parser, error::ErrorKind};
 use mcp_auth::{KeyHeader, Quota};
 
-use crate::upstream::Upstream;
+use crate::{
+    mount::{Place, ServerArgs, are_apart},
+    upstream::Upstream,
+};
 
 /// The variable that holds the key map itself.
 pub(crate) const KEY_MAP: &str = "MCP_PROXY_KEY_MAP";
@@ -26,22 +29,36 @@ struct Flags {
         default_value = "127.0.0.1:8080"
     )]
     listen: String,
-    /// The MCP server: its origin, or with a path that is put before each request's.
+    /// The MCP server: its origin, or with a path that is put before each request's. It may be left
+    /// out where there is a --mount.
     #[arg(long, env = "MCP_PROXY_UPSTREAM", value_name = "URL")]
-    upstream: String,
+    upstream: Option<String>,
+    /// One more MCP server, under a path. Repeatable.
+    ///
+    /// PATH is taken off each request's path before that of URL is put on: with
+    /// /git=http://h:1/mcp the request /git is asked as /mcp, and /git/x as /mcp/x. PATH stands for
+    /// whole segments, to the letter; of several the longest holds, and what is under none goes to
+    /// --upstream, or is answered 404.
+    ///
+    /// policy, key-map, audience (repeatable, needed) and resource are as the flags --policy,
+    /// --key-map-file, --audience and --resource, which speak of --upstream alone; resource defaults
+    /// to the first audience if that is a URL, else to http://<listen>PATH. No two servers may share
+    /// an audience. All other flags hold for every server; limits count a principal's calls of all
+    /// servers together.
+    #[arg(
+        long,
+        env = "MCP_PROXY_MOUNT",
+        value_name = "PATH=URL,policy=FILE,key-map=FILE,audience=VALUE,resource=URL"
+    )]
+    mount: Vec<String>,
     /// Who may issue tokens. Repeatable.
     #[arg(long, env = "MCP_PROXY_ISSUER", value_name = "URL", required = true)]
     issuer: Vec<String>,
     /// Where the issuer's keys are [default: discovered from the issuer].
     #[arg(long, env = "MCP_PROXY_JWKS_URI", value_name = "URL")]
     jwks_uri: Option<String>,
-    /// For whom tokens must be issued. Repeatable.
-    #[arg(
-        long,
-        env = "MCP_PROXY_AUDIENCE",
-        value_name = "VALUE",
-        required = true
-    )]
+    /// For whom tokens must be issued. Repeatable; needed.
+    #[arg(long, env = "MCP_PROXY_AUDIENCE", value_name = "VALUE")]
     audience: Vec<String>,
     /// The URL that clients use for this server [default: the first audience if it is a URL, else
     /// http://<listen>/mcp].
@@ -62,7 +79,7 @@ struct Flags {
     /// the JSON itself instead.
     #[arg(long, env = "MCP_PROXY_KEY_MAP_FILE", value_name = "FILE")]
     key_map_file: Option<PathBuf>,
-    /// The upstream needs no keys.
+    /// An upstream for which no key map is given needs no keys.
     #[arg(long, env = "MCP_PROXY_NO_KEY_MAP")]
     no_key_map: bool,
     /// The header of the upstream key; TEMPLATE holds {key} [default TEMPLATE: {key}, for
@@ -137,14 +154,11 @@ pub(crate) struct Allowed {
 #[derive(Debug)]
 pub(crate) struct Args {
     pub(crate) listen: SocketAddr,
-    pub(crate) upstream: Upstream,
+    /// At least one; that of `--upstream` first.
+    pub(crate) servers: Vec<ServerArgs>,
     pub(crate) issuers: Vec<String>,
     pub(crate) jwks_uri: Option<String>,
-    pub(crate) audiences: Vec<String>,
-    pub(crate) resource: Option<String>,
     pub(crate) allowed: Allowed,
-    pub(crate) policy: Option<PathBuf>,
-    pub(crate) keys: KeySource,
     pub(crate) key_header: KeyHeader,
     pub(crate) rate_limit: Option<Quota>,
     pub(crate) revocation_file: Option<PathBuf>,
@@ -165,13 +179,6 @@ impl Args {
             .listen
             .parse()
             .map_err(|_| Fault::new("--listen", "is not ADDR:PORT, as in 127.0.0.1:8080"))?;
-        if !listen.ip().is_loopback() && flags.resource.is_none() {
-            return Err(Fault::new(
-                "--resource",
-                "is needed where --listen is not a loopback address: the URL that clients use",
-            )
-            .into());
-        }
         if flags.jwks_uri.is_some() && flags.issuer.len() > 1 {
             return Err(Fault::new(
                 "--jwks-uri",
@@ -179,12 +186,27 @@ impl Args {
             )
             .into());
         }
-        let upstream = Upstream::from_url(&flags.upstream)
-            .map_err(|problem| Fault::new("--upstream", problem))?;
+        let mounted = flags
+            .mount
+            .iter()
+            .map(|value| ServerArgs::mounted(value, flags.no_key_map))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut servers = Vec::from_iter(main_server(&flags, &mounted, has_key_map)?);
+        servers.extend(mounted);
+        are_apart(&servers)?;
+        let unnamed = servers.iter().find(|server| server.resource.is_none());
+        if let (Some(server), false) = (unnamed, listen.ip().is_loopback()) {
+            return Err(server
+                .place
+                .fault(
+                    "--resource",
+                    "is needed where --listen is not a loopback address: the URL that clients use",
+                )
+                .into());
+        }
         Ok(Self {
             listen,
-            upstream,
-            keys: key_source(flags.key_map_file, flags.no_key_map, has_key_map)?,
+            servers,
             key_header: flags
                 .key_header
                 .parse()
@@ -192,18 +214,59 @@ impl Args {
             rate_limit: flags.rate_limit.as_deref().map(quota).transpose()?,
             issuers: flags.issuer,
             jwks_uri: flags.jwks_uri,
-            audiences: flags.audience,
-            resource: flags.resource,
             allowed: Allowed {
                 origins: flags.allow_origin,
                 hosts: flags.allow_host,
                 loopback: listen.ip().is_loopback(),
             },
-            policy: flags.policy,
             revocation_file: flags.revocation_file,
             audit_log: flags.audit_log,
         })
     }
+}
+
+/// The server of `--upstream`, which may be left out where others are mounted. An audience or a
+/// resource then opens nothing; rules that would guard nothing are a fault: whoever wrote them had
+/// another server in mind.
+fn main_server(
+    flags: &Flags,
+    mounted: &[ServerArgs],
+    has_key_map: bool,
+) -> Result<Option<ServerArgs>, Fault> {
+    let Some(url) = &flags.upstream else {
+        if mounted.is_empty() {
+            return Err(Fault::new("--upstream", "is needed, or --mount"));
+        }
+        for (flag, is_given) in [
+            ("--policy", flags.policy.is_some()),
+            ("--key-map-file", flags.key_map_file.is_some()),
+            (KEY_MAP, has_key_map),
+        ] {
+            if is_given {
+                return Err(Fault::new(
+                    flag,
+                    "speaks of --upstream, which is not given; each --mount has its own",
+                ));
+            }
+        }
+        return Ok(None);
+    };
+    let upstream = Upstream::from_url(url).map_err(|problem| Fault::new("--upstream", problem))?;
+    if flags.audience.is_empty() {
+        return Err(Fault::new("--audience", "is needed"));
+    }
+    // Of a mount without a key map `--no-key-map` speaks too.
+    let is_for_a_mount = mounted.iter().any(|server| server.keys == KeySource::None);
+    let has_own_keys = has_key_map || flags.key_map_file.is_some();
+    let no_key_map = flags.no_key_map && !(is_for_a_mount && has_own_keys);
+    Ok(Some(ServerArgs {
+        place: Place::MAIN,
+        upstream,
+        audiences: flags.audience.clone(),
+        resource: flags.resource.clone(),
+        policy: flags.policy.clone(),
+        keys: key_source(flags.key_map_file.clone(), no_key_map, has_key_map)?,
+    }))
 }
 
 /// Of an error of the parser: what is wrong, without the usage and the tips that follow.

@@ -15,16 +15,16 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use mcp_auth::{
-    Clock, JsonLinesSink, KeyHeader, MemoryRevocationStore, Quota, SystemClock, UnixTime,
-    testing::TestIssuer,
+    Clock, JsonLinesSink, KeyHeader, Quota, SystemClock, UnixTime, testing::TestIssuer,
 };
 use tokio::net::TcpListener;
 
 use crate::{
     args::{Allowed, Fault},
+    mount::Place,
     notes::{KEY_HEADER, Notes},
     proxy::Proxy,
-    setup::{Gateway, KeyText, Rules},
+    setup::{Gateway, KeyText, Rules, Shared},
     upstream::Upstream,
 };
 
@@ -66,33 +66,38 @@ pub(crate) async fn open() -> Result<(Gateway, TestIssuer), Fault> {
     let upstream = format!("http://{}", notes.local_addr().map_err(wrong)?);
     tokio::spawn(serve_notes(notes));
 
-    let stack = Rules {
-        issuers: vec![issuer.url().to_owned()],
-        jwks_uri: None,
-        audiences: vec![resource.clone()],
-        resource: resource.clone(),
-        allowed: Allowed {
+    let mut shared = Shared::new(
+        vec![issuer.url().to_owned()],
+        None,
+        Allowed {
             loopback: true,
             ..Allowed::default()
         },
+        KeyHeader::new(KEY_HEADER).map_err(wrong)?,
+    )?;
+    shared.limit_calls(Quota::per_minute(CALLS_A_MINUTE));
+    shared
+        .revoked
+        .revoke_token(issuer.url(), REVOKED, UnixTime::MAX);
+    let stack = Rules {
+        place: Place::MAIN,
+        audiences: vec![resource.clone()],
+        resource: resource.clone(),
+        is_alone: true,
         policy: Some(POLICY.to_owned()),
         keys: Some(KeyText {
-            place: DEMO,
+            flag: DEMO,
             json: key_map().into(),
         }),
-        key_header: KeyHeader::new(KEY_HEADER).map_err(wrong)?,
-        rate_limit: Some(Quota::per_minute(CALLS_A_MINUTE)),
     }
-    .into_stack()?;
-    let revoked = MemoryRevocationStore::new();
-    revoked.revoke_token(issuer.url(), REVOKED, UnixTime::MAX);
+    .into_stack(&shared)?;
     let audit = JsonLinesSink::new(io::stdout()).map_err(wrong)?;
     let proxy = Proxy::new(Upstream::from_url(&upstream).map_err(wrong)?).map_err(wrong)?;
 
     print_what_to_try(&issuer, &resource).map_err(wrong)?;
     let gateway = Gateway {
         listener,
-        service: stack.around(proxy, revoked, Some(audit.clone())),
+        service: shared.route(vec![(stack, proxy)], Some(&audit)),
         audit: Some(audit),
         notices: Vec::new(),
     };

@@ -1,29 +1,33 @@
 //! From flags to the stack around the proxy.
 
 use std::{
+    collections::BTreeSet,
     convert::Infallible,
     env,
     fs::{self, File},
+    future::ready,
     io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use mcp_auth::{
-    AuthBody, AuthStack, Decision, JsonLinesSink, Jwks, JwtValidator, KeyHeader, KeyMap,
-    MemoryRateLimitStore, MemoryRevocationStore, Origins, Policy, Quota, RateLimit, RateLimitLayer,
-    ResourceMetadata, ScopePolicy, policy_fn,
+    AuditLogLayer, AuthBody, AuthStack, Decision, JsonLinesSink, Jwks, JwtValidator, KeyHeader,
+    KeyMap, MemoryRateLimitStore, MemoryRevocationStore, Origins, Policy, Quota, RateLimit,
+    RateLimitLayer, Rejection, ResourceMetadata, ScopePolicy, policy_fn,
 };
 use tokio::net::TcpListener;
-use tower::{Layer, util::BoxCloneSyncService};
+use tower::{Layer, service_fn, util::BoxCloneSyncService};
 use zeroize::Zeroizing;
 
 use crate::{
     args::{Allowed, Args, Fault, KEY_MAP, KeySource},
+    mount::Place,
     proxy::{Proxy, ProxyBody},
+    router::{Route, Router},
 };
 
 /// The stack around the proxy, whatever its parts.
@@ -36,75 +40,103 @@ pub(crate) struct Gateway {
     pub(crate) service: GatewayService,
     pub(crate) audit: Option<JsonLinesSink>,
     /// What the operator should know, a line each.
-    pub(crate) notices: Vec<&'static str>,
+    pub(crate) notices: Vec<String>,
 }
 
-/// The rules for callers: texts and values, no files.
+/// What holds for every server behind the gateway.
+pub(crate) struct Shared {
+    issuers: Vec<String>,
+    jwks: Jwks,
+    allowed: Allowed,
+    key_header: KeyHeader,
+    /// Keeps one count for each principal, whichever server it calls.
+    limit: Option<RateLimitLayer<MemoryRateLimitStore>>,
+    pub(crate) revoked: MemoryRevocationStore,
+}
+
+/// The rules for callers of one server: texts and values, no files.
 pub(crate) struct Rules {
-    pub(crate) issuers: Vec<String>,
-    pub(crate) jwks_uri: Option<String>,
+    pub(crate) place: Place,
     pub(crate) audiences: Vec<String>,
     pub(crate) resource: String,
-    pub(crate) allowed: Allowed,
+    /// No other server has its metadata at the root of the host.
+    pub(crate) is_alone: bool,
     pub(crate) policy: Option<String>,
     pub(crate) keys: Option<KeyText>,
-    pub(crate) key_header: KeyHeader,
-    pub(crate) rate_limit: Option<Quota>,
 }
 
 /// A key map, and the name of the place where it stands.
 pub(crate) struct KeyText {
-    pub(crate) place: &'static str,
+    pub(crate) flag: &'static str,
     pub(crate) json: Zeroizing<String>,
 }
 
 /// Opens what the flags name. Files are made only once everything else is judged.
 pub(crate) async fn open(args: Args) -> Result<Gateway, Fault> {
-    let proxy = Proxy::new(args.upstream).map_err(|error| Fault::new("--upstream", error))?;
     let listener = TcpListener::bind(args.listen)
         .await
         .map_err(|error| Fault::new("--listen", error))?;
     let bound = listener
         .local_addr()
         .map_err(|error| Fault::new("--listen", error))?;
-    let policy = match &args.policy {
-        Some(path) => Some(read("--policy", path)?.as_str().to_owned()),
-        None => None,
-    };
-    let rules = Rules {
-        resource: resource(args.resource, &args.audiences, bound),
-        allowed: args.allowed,
-        policy,
-        keys: key_text(args.keys)?,
-        issuers: args.issuers.clone(),
-        jwks_uri: args.jwks_uri,
-        audiences: args.audiences,
-        key_header: args.key_header,
-        rate_limit: args.rate_limit,
-    };
-    let stack = rules.into_stack()?;
+    let mut shared = Shared::new(
+        args.issuers,
+        args.jwks_uri.as_deref(),
+        args.allowed,
+        args.key_header,
+    )?;
+    if let Some(quota) = args.rate_limit {
+        shared.limit_calls(quota);
+    }
+    let is_alone = args.servers.len() == 1;
+    let mut stacks = Vec::new();
+    for server in args.servers {
+        let proxy =
+            Proxy::new(server.upstream).map_err(|error| server.place.fault("--upstream", error))?;
+        let rules = Rules {
+            resource: resource(&server.place, server.resource, &server.audiences, bound),
+            policy: match &server.policy {
+                Some(path) => Some(read(&server.place, "--policy", path)?.as_str().to_owned()),
+                None => None,
+            },
+            keys: key_text(&server.place, server.keys)?,
+            place: server.place,
+            audiences: server.audiences,
+            is_alone,
+        };
+        stacks.push((rules.into_stack(&shared)?, proxy));
+    }
+    are_described_apart(stacks.iter().map(|(stack, _)| stack))?;
 
-    let revoked = MemoryRevocationStore::new();
     if let Some(path) = args.revocation_file {
-        revoked
-            .follow_file(path, args.issuers)
+        shared
+            .revoked
+            .follow_file(path, shared.issuers.clone())
             .map_err(|error| Fault::new("--revocation-file", error))?;
     }
     let audit = args.audit_log.map(audit_sink).transpose()?;
-    let mut notices = stack.notices.clone();
+    let mut notices: Vec<_> = stacks
+        .iter()
+        .filter_map(|(stack, _)| stack.notice.clone())
+        .collect();
     if audit.is_none() {
-        notices.push("no audit log is written (--audit-log)");
+        notices.push("no audit log is written (--audit-log)".to_owned());
     }
     Ok(Gateway {
         listener,
-        service: stack.around(proxy, revoked, audit.clone()),
+        service: shared.route(stacks, audit.as_ref()),
         audit,
         notices,
     })
 }
 
 /// The canonical resource: as said, else the first audience if it is a URL, else the address.
-fn resource(said: Option<String>, audiences: &[String], bound: SocketAddr) -> String {
+fn resource(
+    place: &Place,
+    said: Option<String>,
+    audiences: &[String],
+    bound: SocketAddr,
+) -> String {
     let first = audiences
         .first()
         .filter(|audience| audience.starts_with("https://") || audience.starts_with("http://"));
@@ -115,27 +147,46 @@ fn resource(said: Option<String>, audiences: &[String], bound: SocketAddr) -> St
             Some(host) if host.matches('/').count() == 2 => host.to_owned(),
             _ => url.clone(),
         },
-        (None, None) => format!("http://{bound}/mcp"),
+        (None, None) => format!("http://{bound}{}", place.path().unwrap_or("/mcp")),
     }
 }
 
-fn read(flag: &str, path: &Path) -> Result<Zeroizing<String>, Fault> {
-    fs::read_to_string(path)
-        .map(Zeroizing::new)
-        .map_err(|error| Fault::new(flag, format_args!("{}: {error}", path.display())))
+/// Whether each server has a place of its own for its metadata. The host does not tell them apart:
+/// what stands in front of the gateway may rewrite it.
+fn are_described_apart<'a>(stacks: impl Iterator<Item = &'a Stack>) -> Result<(), Fault> {
+    let mut paths = BTreeSet::new();
+    for stack in stacks {
+        let url: Uri = stack.metadata.url().parse().unwrap_or_default();
+        if !paths.insert(url.path().to_owned()) {
+            return Err(stack.place.fault(
+                "--resource",
+                format_args!(
+                    "has the path of another server's resource: both would be described at {}",
+                    url.path()
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
-fn key_text(source: KeySource) -> Result<Option<KeyText>, Fault> {
+fn read(place: &Place, flag: &str, path: &Path) -> Result<Zeroizing<String>, Fault> {
+    fs::read_to_string(path)
+        .map(Zeroizing::new)
+        .map_err(|error| place.fault(flag, format_args!("{}: {error}", path.display())))
+}
+
+fn key_text(place: &Place, source: KeySource) -> Result<Option<KeyText>, Fault> {
     match source {
         KeySource::None => Ok(None),
         KeySource::File(path) => Ok(Some(KeyText {
-            place: "--key-map-file",
-            json: read("--key-map-file", &path)?,
+            flag: "--key-map-file",
+            json: read(place, "--key-map-file", &path)?,
         })),
         KeySource::Environment => {
             let json = env::var(KEY_MAP).map_err(|_| Fault::new(KEY_MAP, "is not UTF-8"))?;
             Ok(Some(KeyText {
-                place: KEY_MAP,
+                flag: KEY_MAP,
                 json: Zeroizing::new(json),
             }))
         }
@@ -158,32 +209,35 @@ fn audit_sink(path: PathBuf) -> Result<JsonLinesSink, Fault> {
     JsonLinesSink::new(writer).map_err(|error| Fault::new("--audit-log", error))
 }
 
-/// The stack before it stands around anything.
+/// The stack of one server, before it stands around anything.
 pub(crate) struct Stack {
+    place: Place,
+    metadata: ResourceMetadata,
     base: AuthStack<Jwks>,
-    keys: Option<(KeyMap, KeyHeader)>,
-    limit: Option<RateLimitLayer<MemoryRateLimitStore>>,
-    jwks: Jwks,
-    notices: Vec<&'static str>,
+    keys: Option<KeyMap>,
+    notice: Option<String>,
 }
 
 impl Rules {
     /// Judges the rules.
-    pub(crate) fn into_stack(self) -> Result<Stack, Fault> {
-        let validator = validator(&self.issuers, &self.audiences)?;
-        let jwks = jwks(&self.issuers, self.jwks_uri.as_deref())?;
-        let metadata = ResourceMetadata::new(&self.resource, &self.issuers)
-            .map_err(|error| Fault::new("--resource", error))?;
-        let origins = origins(&metadata, &self.allowed)?;
+    pub(crate) fn into_stack(self, shared: &Shared) -> Result<Stack, Fault> {
+        let place = self.place;
+        let validator = validator(&place, &shared.issuers, &self.audiences)?;
+        let mut metadata = ResourceMetadata::new(&self.resource, &shared.issuers)
+            .map_err(|error| place.fault("--resource", error))?;
+        if !self.is_alone {
+            metadata = metadata.without_root_alias();
+        }
+        let origins = origins(&metadata, &shared.allowed)?;
         let policy = self
             .policy
             .map(|json| ScopePolicy::from_json(&json))
             .transpose()
-            .map_err(|error| Fault::new("--policy", error))?;
+            .map_err(|error| place.fault("--policy", error))?;
         let keys = self
             .keys
             .map(|text| {
-                KeyMap::from_json(&text.json).map_err(|error| Fault::new(text.place, error))
+                KeyMap::from_json(&text.json).map_err(|error| place.fault(text.flag, error))
             })
             .transpose()?;
 
@@ -191,61 +245,97 @@ impl Rules {
             (Some(policy), Some(keys)) => Some(keys.with_hierarchy(policy.hierarchy().clone())),
             (_, keys) => keys,
         };
-        let mut notices = Vec::new();
-        let policy: Arc<dyn Policy> = match (policy, &keys) {
-            (Some(policy), _) => Arc::new(policy),
-            (None, Some(keys)) => {
-                notices.push(
-                    "no policy (--policy): tools are not told apart; \
-                     a caller needs a mapped key and one of its scopes",
-                );
-                Arc::new(keys.scope_policy())
-            }
-            (None, None) => {
-                notices.push("no policy (--policy), no key map: any valid token may do anything");
-                Arc::new(policy_fn(|_| Decision::allow()))
-            }
+        let (policy, notice): (Arc<dyn Policy>, _) = match (policy, &keys) {
+            (Some(policy), _) => (Arc::new(policy), None),
+            (None, Some(keys)) => (
+                Arc::new(keys.scope_policy()),
+                Some(
+                    ": tools are not told apart; a caller needs a mapped key and one of its scopes",
+                ),
+            ),
+            (None, None) => (
+                Arc::new(policy_fn(|_| Decision::allow())),
+                Some(", no key map: any valid token may do anything"),
+            ),
         };
+        let base = AuthStack::new(validator, shared.jwks.clone(), metadata.clone(), policy);
         Ok(Stack {
-            base: AuthStack::new(validator, jwks.clone(), metadata, policy).with_origins(origins),
-            jwks,
-            notices,
-            keys: keys.map(|keys| (keys, self.key_header)),
-            limit: self.rate_limit.map(|quota| {
-                let limit = RateLimit::new("tools", quota);
-                RateLimitLayer::new(MemoryRateLimitStore::new(), limit)
-            }),
+            notice: notice.map(|what| place.notice("--policy", what)),
+            base: base.with_origins(origins),
+            place,
+            metadata,
+            keys,
         })
     }
 }
 
-impl Stack {
-    /// Puts the stack around the proxy, and begins to fetch keys, so that no caller waits for them.
-    pub(crate) fn around(
-        self,
-        proxy: Proxy,
-        revoked: MemoryRevocationStore,
-        audit: Option<JsonLinesSink>,
+impl Shared {
+    /// Judges what holds for every server.
+    pub(crate) fn new(
+        issuers: Vec<String>,
+        jwks_uri: Option<&str>,
+        allowed: Allowed,
+        key_header: KeyHeader,
+    ) -> Result<Self, Fault> {
+        Ok(Self {
+            jwks: jwks(&issuers, jwks_uri)?,
+            issuers,
+            allowed,
+            key_header,
+            limit: None,
+            revoked: MemoryRevocationStore::new(),
+        })
+    }
+
+    /// Lets each principal call so many tools.
+    pub(crate) fn limit_calls(&mut self, quota: Quota) {
+        let limit = RateLimit::new("tools", quota);
+        self.limit = Some(RateLimitLayer::new(MemoryRateLimitStore::new(), limit));
+    }
+
+    /// Puts each stack around its proxy, and begins to fetch keys, so that no caller waits for
+    /// them.
+    pub(crate) fn route(
+        &self,
+        stacks: Vec<(Stack, Proxy)>,
+        audit: Option<&JsonLinesSink>,
     ) -> GatewayService {
         self.jwks.start();
-        let mut stack = self.base.with_revocation(revoked);
+        let routes = stacks.into_iter().map(|(stack, proxy)| Route {
+            place: stack.place.clone(),
+            metadata: stack.metadata.clone(),
+            service: self.around(stack, proxy, audit),
+        });
+        boxed(Router::new(routes.collect(), nowhere(audit)))
+    }
+
+    fn around(&self, stack: Stack, proxy: Proxy, audit: Option<&JsonLinesSink>) -> GatewayService {
+        let mut base = stack.base.with_revocation(self.revoked.clone());
         if let Some(sink) = audit {
-            stack = stack.with_audit(sink);
+            base = base.with_audit(sink.clone());
         }
+        let header = self.key_header.clone();
         // A part that is left out is another type of stack.
-        match (self.limit, self.keys) {
-            (None, None) => boxed(stack.layer(proxy)),
-            (Some(limit), None) => boxed(stack.with_rate_limit(limit).layer(proxy)),
-            (None, Some((keys, header))) => {
-                boxed(stack.with_upstream_keys(keys, header).layer(proxy))
-            }
-            (Some(limit), Some((keys, header))) => boxed(
-                stack
-                    .with_rate_limit(limit)
+        match (self.limit.clone(), stack.keys) {
+            (None, None) => boxed(base.layer(proxy)),
+            (Some(limit), None) => boxed(base.with_rate_limit(limit).layer(proxy)),
+            (None, Some(keys)) => boxed(base.with_upstream_keys(keys, header).layer(proxy)),
+            (Some(limit), Some(keys)) => boxed(
+                base.with_rate_limit(limit)
                     .with_upstream_keys(keys, header)
                     .layer(proxy),
             ),
         }
+    }
+}
+
+/// Answers where no server stands.
+fn nowhere(audit: Option<&JsonLinesSink>) -> GatewayService {
+    let service =
+        service_fn(|_: Request<Incoming>| ready(Ok(Rejection::not_found().into_response())));
+    match audit {
+        Some(sink) => boxed(AuditLogLayer::new(sink.clone()).layer(service)),
+        None => boxed(service),
     }
 }
 
@@ -303,15 +393,19 @@ fn jwks(issuers: &[String], jwks_uri: Option<&str>) -> Result<Jwks, Fault> {
     all.ok_or_else(|| Fault::new("--issuer", "is needed"))
 }
 
-fn validator(issuers: &[String], audiences: &[String]) -> Result<JwtValidator, Fault> {
+fn validator(
+    place: &Place,
+    issuers: &[String],
+    audiences: &[String],
+) -> Result<JwtValidator, Fault> {
     let (issuer, more_issuers) = issuers
         .split_first()
         .ok_or_else(|| Fault::new("--issuer", "is needed"))?;
     let (audience, more_audiences) = audiences
         .split_first()
-        .ok_or_else(|| Fault::new("--audience", "is needed"))?;
+        .ok_or_else(|| place.fault("--audience", "is needed"))?;
     if audiences.iter().any(String::is_empty) {
-        return Err(Fault::new("--audience", "must not be empty"));
+        return Err(place.fault("--audience", "must not be empty"));
     }
     let mut validator =
         JwtValidator::new(issuer, audience).map_err(|error| Fault::new("--issuer", error))?;
@@ -323,7 +417,7 @@ fn validator(issuers: &[String], audiences: &[String]) -> Result<JwtValidator, F
     for audience in more_audiences {
         validator = validator
             .with_audience(audience)
-            .map_err(|error| Fault::new("--audience", error))?;
+            .map_err(|error| place.fault("--audience", error))?;
     }
     Ok(validator)
 }

@@ -1,16 +1,20 @@
-//! Where requests go: the upstream's origin, and the path that is put before theirs.
+//! Where requests go: the upstream's origin, the path that is put before theirs, and the one that
+//! is taken off.
 
 use http::{
     Uri,
     uri::{Authority, InvalidUri, PathAndQuery, Scheme},
 };
+use percent_encoding::percent_decode_str;
 
 /// The upstream's URL, without query, credentials or a slash at the end of its path.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Upstream {
     scheme: Scheme,
     authority: Authority,
     prefix: String,
+    /// The path that it is mounted under; empty where it is not.
+    mount: String,
 }
 
 impl Upstream {
@@ -45,7 +49,14 @@ impl Upstream {
             scheme,
             authority,
             prefix: prefix.trim_end_matches('/').to_owned(),
+            mount: String::new(),
         })
+    }
+
+    /// The same, mounted under a path: that is taken off before the URL's own is put on.
+    pub(crate) fn mounted_at(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.mount);
+        self
     }
 
     /// Whether it is asked over TLS.
@@ -54,15 +65,21 @@ impl Upstream {
     }
 
     /// The URL to ask for what `requested` asks for; `None` where its path would leave the prefix,
-    /// or is no path at all (`*`).
+    /// is not to the letter under the mount, or is no path at all (`*`).
     pub(crate) fn locate(&self, requested: &Uri) -> Option<Uri> {
         let path = requested.path();
         if !path.starts_with('/') || leaves_its_place(path) {
             return None;
         }
+        let rest = path.strip_prefix(&*self.mount)?;
+        let path = match (&*self.prefix, rest) {
+            ("", "") => "/".to_owned(),
+            (prefix, rest) if rest.is_empty() || rest.starts_with('/') => format!("{prefix}{rest}"),
+            _ => return None,
+        };
         let path_and_query = match requested.query() {
-            Some(query) => format!("{}{path}?{query}", self.prefix),
-            None => format!("{}{path}", self.prefix),
+            Some(query) => format!("{path}?{query}"),
+            None => path,
         };
         Uri::builder()
             .scheme(self.scheme.clone())
@@ -73,18 +90,24 @@ impl Upstream {
     }
 }
 
-/// Whether a server could read a path as one that climbs: it holds `.` or `..` as a segment, plain
-/// or percent-encoded, behind a slash, a backslash or an encoded one of them.
+/// Whether a server could read a path as one that climbs: it holds `.` or `..` as a segment.
 fn leaves_its_place(path: &str) -> bool {
-    path.to_ascii_lowercase()
-        .replace("%2e", ".")
-        .replace("%2f", "/")
-        .replace("%5c", "/")
+    segments(path)
+        .iter()
+        .any(|segment| matches!(&**segment, "." | ".."))
+}
+
+/// The segments of a path as the most generous server reads them: percent-encoding undone, a
+/// backslash a slash, matrix parameters dropped (some servers do so before they read dots), empty
+/// segments none.
+pub(crate) fn segments(path: &str) -> Vec<String> {
+    percent_decode_str(path)
+        .decode_utf8_lossy()
         .replace('\\', "/")
         .split('/')
-        // A matrix parameter is dropped by some servers before dots are read.
-        .map(|segment| segment.split(';').next().unwrap_or(segment))
-        .any(|segment| matches!(segment, "." | ".."))
+        .map(|segment| segment.split(';').next().unwrap_or(segment).to_owned())
+        .filter(|segment| !segment.is_empty())
+        .collect()
 }
 
 #[cfg(test)]
@@ -124,6 +147,37 @@ mod tests {
             assert_eq!(located("http://h/a", climbing), None, "{climbing}");
         }
         assert_eq!(located("http://h/a", "*"), None);
+    }
+
+    #[test]
+    fn the_path_of_a_mount_is_taken_off() {
+        let located = |upstream: &str, requested: &str| {
+            Upstream::from_url(upstream)
+                .unwrap()
+                .mounted_at("/a/b")
+                .locate(&requested.parse().unwrap())
+                .map(|uri| uri.to_string())
+        };
+        for (upstream, requested, expected) in [
+            ("http://h", "/a/b", Some("http://h/")),
+            ("http://h", "/a/b?x=1", Some("http://h/?x=1")),
+            ("http://h", "/a/b/", Some("http://h/")),
+            ("http://h", "/a/b/mcp", Some("http://h/mcp")),
+            ("http://h/mcp", "/a/b", Some("http://h/mcp")),
+            ("http://h/mcp/", "/a/b/", Some("http://h/mcp/")),
+            ("http://h/mcp", "/a/b/x?y", Some("http://h/mcp/x?y")),
+            ("http://h/mcp", "/a/b/a/b", Some("http://h/mcp/a/b")),
+            ("http://h/mcp", "/a/bc", None),
+            ("http://h/mcp", "/a", None),
+            ("http://h/mcp", "//a/b", None),
+            ("http://h/mcp", "/%61/b", None),
+            ("http://h/mcp", "/a/b%2fx", None),
+            ("http://h/mcp", "/a/b;x", None),
+            ("http://h/mcp", "/a/b/../x", None),
+        ] {
+            let found = located(upstream, requested);
+            assert_eq!(found.as_deref(), expected, "{upstream} {requested}");
+        }
     }
 
     #[test]

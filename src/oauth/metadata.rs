@@ -127,6 +127,12 @@ impl ResourceMetadata {
         &self.url
     }
 
+    /// The path of [`url`](Self::url): where a router finds the document.
+    #[must_use]
+    pub const fn path(&self) -> &Arc<str> {
+        &self.path
+    }
+
     /// The document.
     #[must_use]
     pub fn to_json(&self) -> Bytes {
@@ -163,7 +169,9 @@ mod tests {
                 "https://h/.well-known/oauth-protected-resource",
             ),
         ] {
-            assert_eq!(&**ResourceMetadata::new(resource, IDP).unwrap().url(), url);
+            let metadata = ResourceMetadata::new(resource, IDP).unwrap();
+            assert_eq!(&**metadata.url(), url);
+            assert!(url.ends_with(&**metadata.path()) && metadata.path().starts_with("/.well"));
         }
     }
 

@@ -165,6 +165,15 @@ impl<K, V, L, U, T> AuthStack<K, V, L, U, T> {
         self
     }
 
+    /// The metadata as the stack tells it, with the scopes that the policy asks of everybody: for a
+    /// [`ResourceMetadataEndpoint`](crate::ResourceMetadataEndpoint), where a router strips a prefix
+    /// in front of the stack or hands the document's path to nobody.
+    #[must_use]
+    pub fn metadata(&self) -> ResourceMetadata {
+        let base = self.settings.policy.base();
+        self.settings.metadata.clone().with_scopes_supported(&base)
+    }
+
     /// Shows every list in full, also what the caller lacks the scopes for: for clients that then
     /// ask for more scopes.
     pub const fn show_all(mut self) -> Self {

@@ -62,7 +62,7 @@ where
 
     fn layer(&self, inner: S) -> Self::Service {
         let base = self.settings.policy.base();
-        let metadata = self.settings.metadata.clone().with_scopes_supported(&base);
+        let metadata = self.metadata();
 
         // Innermost first.
         let watch = match &self.revocation {

@@ -4,7 +4,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{ExitStatus, Stdio},
+    process::{ExitStatus, Output, Stdio},
     time::SystemTime,
 };
 
@@ -66,6 +66,28 @@ pub fn command() -> Command {
         .stderr(Stdio::piped())
         .kill_on_drop(true);
     command
+}
+
+/// Runs the gateway to its end.
+pub async fn run(flags: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = command();
+    command.args(flags).envs(variables.iter().copied());
+    soon(&format!("the end of {flags:?}"), command.output())
+        .await
+        .unwrap()
+}
+
+/// Asserts that the gateway refuses to start, in one line that names the flag.
+pub async fn refused(flag: &str, flags: &[&str], variables: &[(&str, &str)]) -> String {
+    let output = run(flags, variables).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    let case = format!("{flags:?} {variables:?}: {said}");
+    assert_eq!(output.status.code(), Some(2), "{case}");
+    assert_eq!(said.matches('\n').count(), 1, "{case}");
+    assert!(said.ends_with('\n'), "{case}");
+    assert!(said.contains(flag), "{flag} is not named: {case}");
+    assert!(output.stdout.is_empty(), "{case}");
+    said
 }
 
 /// A gateway that runs, and is killed with the test.

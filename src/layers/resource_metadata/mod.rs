@@ -19,7 +19,8 @@
 //! 2. Everything else passes.
 //!
 //! Where a router strips prefixes in front of the layer, mount a [`ResourceMetadataEndpoint`] at
-//! the path itself.
+//! the path itself, [`ResourceMetadata::path`](crate::ResourceMetadata::path). The
+//! [crate's page](crate#several-servers-behind-one-router) shows it.
 
 mod layer;
 mod service;
