@@ -16,8 +16,8 @@ use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use mcp_auth::{
     AuditLogLayer, AuthBody, AuthStack, Decision, JsonLinesSink, Jwks, JwtValidator, KeyHeader,
-    KeyMap, MemoryRateLimitStore, MemoryRevocationStore, Origins, Policy, Quota, RateLimit,
-    RateLimitLayer, Rejection, ResourceMetadata, ScopePolicy, policy_fn,
+    KeyMap, MemoryRevocationStore, Origins, Policy, Quota, RateLimit, RateLimitLayer, Rejection,
+    ResourceMetadata, RevocationLayer, ScopePolicy, policy_fn,
 };
 use tokio::net::TcpListener;
 use tower::{Layer, service_fn, util::BoxCloneSyncService};
@@ -28,6 +28,7 @@ use crate::{
     mount::Place,
     proxy::{Proxy, ProxyBody},
     router::{Route, Router},
+    stores::{Counts, Revocations, Stores},
 };
 
 /// The stack around the proxy, whatever its parts.
@@ -50,8 +51,9 @@ pub(crate) struct Shared {
     allowed: Allowed,
     key_header: KeyHeader,
     /// Keeps one count for each principal, whichever server it calls.
-    limit: Option<RateLimitLayer<MemoryRateLimitStore>>,
-    pub(crate) revoked: MemoryRevocationStore,
+    limit: Option<RateLimitLayer<Counts>>,
+    stores: Stores,
+    revocation: RevocationLayer<Revocations>,
 }
 
 /// The rules for callers of one server: texts and values, no files.
@@ -79,7 +81,13 @@ pub(crate) async fn open(args: Args) -> Result<Gateway, Fault> {
     let bound = listener
         .local_addr()
         .map_err(|error| Fault::new("--listen", error))?;
+    let revoked = MemoryRevocationStore::new();
+    let stores = match &args.redis {
+        Some(redis) => Stores::on_redis(redis)?,
+        None => Stores::in_memory(revoked.clone()),
+    };
     let mut shared = Shared::new(
+        stores,
         args.issuers,
         args.jwks_uri.as_deref(),
         args.allowed,
@@ -87,6 +95,9 @@ pub(crate) async fn open(args: Args) -> Result<Gateway, Fault> {
     )?;
     if let Some(quota) = args.rate_limit {
         shared.limit_calls(quota);
+    }
+    if args.redis.is_some_and(|redis| redis.fail_open) {
+        shared.fail_open();
     }
     let is_alone = args.servers.len() == 1;
     let mut stacks = Vec::new();
@@ -109,8 +120,7 @@ pub(crate) async fn open(args: Args) -> Result<Gateway, Fault> {
     are_described_apart(stacks.iter().map(|(stack, _)| stack))?;
 
     if let Some(path) = args.revocation_file {
-        shared
-            .revoked
+        revoked
             .follow_file(path, shared.issuers.clone())
             .map_err(|error| Fault::new("--revocation-file", error))?;
     }
@@ -272,6 +282,7 @@ impl Rules {
 impl Shared {
     /// Judges what holds for every server.
     pub(crate) fn new(
+        stores: Stores,
         issuers: Vec<String>,
         jwks_uri: Option<&str>,
         allowed: Allowed,
@@ -283,14 +294,20 @@ impl Shared {
             allowed,
             key_header,
             limit: None,
-            revoked: MemoryRevocationStore::new(),
+            revocation: RevocationLayer::new(stores.revocations.clone()),
+            stores,
         })
     }
 
     /// Lets each principal call so many tools.
     pub(crate) fn limit_calls(&mut self, quota: Quota) {
         let limit = RateLimit::new("tools", quota);
-        self.limit = Some(RateLimitLayer::new(MemoryRateLimitStore::new(), limit));
+        self.limit = Some(RateLimitLayer::new(self.stores.counts.clone(), limit));
+    }
+
+    /// Lets requests pass while nobody can tell what is revoked.
+    fn fail_open(&mut self) {
+        self.revocation = self.revocation.clone().dangerous_fail_open();
     }
 
     /// Puts each stack around its proxy, and begins to fetch keys, so that no caller waits for
@@ -310,7 +327,10 @@ impl Shared {
     }
 
     fn around(&self, stack: Stack, proxy: Proxy, audit: Option<&JsonLinesSink>) -> GatewayService {
-        let mut base = stack.base.with_revocation(self.revoked.clone());
+        let mut base = stack
+            .base
+            .with_revocation_layer(self.revocation.clone())
+            .with_sessions(self.stores.sessions());
         if let Some(sink) = audit {
             base = base.with_audit(sink.clone());
         }
