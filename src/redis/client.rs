@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
@@ -116,18 +117,18 @@ impl Redis {
         if shared.breaker().is_open() {
             return Err(StoreError::new("Redis does not answer; it is probed"));
         }
-        match timeout(self.timeout, shared.ask(question)).await {
-            Ok(Ok(answer)) => {
+        match in_time(self.timeout, shared.ask(question)).await {
+            Some(Ok(answer)) => {
                 shared.breaker().answered();
                 Ok(answer)
             }
-            Ok(Err(error)) => {
+            Some(Err(error)) => {
                 if is_outage(&error) {
                     shared.failed(&error.to_string());
                 }
                 Err(StoreError::new("Redis could not answer").with_source(error))
             }
-            Err(_) => {
+            None => {
                 shared.failed("no answer in time");
                 Err(StoreError::new("Redis did not answer in time"))
             }
@@ -228,6 +229,20 @@ impl Shared {
     }
 }
 
+/// Waits for an answer, in slices that count as long as they were meant to be: the time in which a
+/// busy machine kept this process from running is not held against Redis, whose answer may lie
+/// there unread.
+async fn in_time<F: Future>(limit: Duration, question: F) -> Option<F::Output> {
+    const SLICES: u32 = 5;
+    let mut question = pin!(question);
+    for _ in 0..SLICES {
+        if let Ok(answer) = timeout(limit / SLICES, &mut question).await {
+            return Some(answer);
+        }
+    }
+    None
+}
+
 /// Keeps a connection up.
 async fn keep(shared: Arc<Shared>) {
     if shared.address.is_encrypted() {
@@ -300,4 +315,29 @@ fn is_outage(error: &RedisError) -> bool {
                 | ErrorKind::ClusterConnectionNotFound
                 | ErrorKind::AuthenticationFailed
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{sync::oneshot, time::advance};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_time_in_which_the_process_ran_counts() {
+        let limit = Duration::from_millis(50);
+        let start = tokio::time::Instant::now();
+        assert_eq!(in_time(limit, std::future::pending::<()>()).await, None);
+        let took = start.elapsed();
+        assert!((50..=55).contains(&took.as_millis()), "{took:?}");
+
+        let (answer, question) = oneshot::channel();
+        let waiting = tokio::spawn(in_time(limit, question));
+        tokio::task::yield_now().await;
+        // The whole machine slept.
+        advance(Duration::from_secs(9)).await;
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished() && answer.send("late").is_ok());
+        assert_eq!(waiting.await.ok().flatten(), Some(Ok("late")));
+    }
 }
