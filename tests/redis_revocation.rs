@@ -200,3 +200,41 @@ async fn a_lost_connection_is_made_anew_without_an_error() {
         assert_ne!(server.cli(["CLIENT", "KILL", "TYPE", "normal"]), "0");
     }
 }
+
+#[tokio::test]
+async fn a_revocation_is_acknowledged_by_a_replica_where_there_is_one() {
+    let master = Server::start();
+    let of = format!("127.0.0.1 {}", master.port);
+    let replica = Server::with(&["--replicaof", &of]);
+    support::eventually("the replica", || {
+        let replication = master.cli(["INFO", "replication"]);
+        replication.contains("state=online").then_some(())
+    })
+    .await;
+    let store = store(&master);
+    let key = |jti: &str| format!("mcp-auth:revoked:jti:{ISSUER}|{jti}");
+    for n in 0..20 {
+        let jti = format!("t-{n}");
+        store.revoke_token(ISSUER, &jti, after(60)).await.unwrap();
+        assert_eq!(replica.cli(["GET", &key(&jti)]), "1");
+    }
+    replica.signal("STOP");
+    let error = store.revoke_token(ISSUER, "late", after(60)).await;
+    let error = error.unwrap_err().to_string();
+    assert_eq!(error, "no replica has the revocation yet");
+    // It is in force, and nobody had to wait for the replica.
+    assert!(is_revoked(&store, &token(r#","jti":"late""#)).await);
+    replica.signal("CONT");
+    store.revoke_token(ISSUER, "late", after(60)).await.unwrap();
+    assert_eq!(replica.cli(["GET", &key("late")]), "1");
+
+    // A replica is asked for nothing: it may lag behind.
+    let lagging = Redis::from_url(&replica.url()).unwrap();
+    let lagging = RedisRevocationStore::new(lagging);
+    lagging.status(&token("")).await.unwrap_err();
+    let error = lagging.revoke_token(ISSUER, "x", after(60)).await;
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "Redis did not take the revocation"
+    );
+}

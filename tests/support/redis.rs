@@ -142,6 +142,20 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// Its host and port.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The port where the nodes of its cluster reach it.
+    pub fn bus(&self) -> String {
+        let mut settings = self
+            .settings
+            .iter()
+            .skip_while(|it| *it != "--cluster-port");
+        settings.nth(1).unwrap().clone()
+    }
+
     /// The folder of its files.
     pub fn dir(&self) -> &std::path::Path {
         self.dir.path()
