@@ -10,7 +10,8 @@
 mod support;
 
 use std::{
-    path::PathBuf,
+    fs,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -55,13 +56,23 @@ impl House {
     }
 
     async fn instance(&self, name: &str, redis: &str, flags: &[&str]) -> Instance {
+        let variables = [("MCP_PROXY_REDIS_URL", redis)];
+        self.instance_with(name, &variables, flags).await
+    }
+
+    async fn instance_with(
+        &self,
+        name: &str,
+        variables: &[(&str, &str)],
+        flags: &[&str],
+    ) -> Instance {
         let audit = self.dir.path().join(format!("{name}.jsonl"));
         let (upstream, jwks) = (self.upstream.url(), self.issuer.jwks_uri());
         let mut all = vec!["--upstream", &upstream, "--issuer", self.issuer.url()];
         all.extend(["--audience", AUDIENCE, "--jwks-uri", &jwks, "--no-key-map"]);
         all.extend(["--audit-log", audit.to_str().unwrap()]);
         all.extend(flags);
-        let gateway = Gateway::start(all, [("MCP_PROXY_REDIS_URL", redis)]).await;
+        let gateway = Gateway::start(all, variables.iter().copied()).await;
         Instance { gateway, audit }
     }
 
@@ -333,6 +344,106 @@ async fn a_password_is_used_and_never_shown() {
             .join("")
             .contains("Redis does not answer")
     );
+}
+
+/// Runs openssl in a folder.
+fn openssl(dir: &Path, words: &str) {
+    let output = std::process::Command::new("openssl")
+        .args(words.split(' '))
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{words}: {output:?}");
+}
+
+#[tokio::test]
+async fn tls_is_spoken_with_a_server_that_proves_who_it_is() {
+    let certificates = tempfile::tempdir().unwrap();
+    let dir = certificates.path();
+    fs::write(dir.join("san"), "subjectAltName=IP:127.0.0.1").unwrap();
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    openssl(
+        dir,
+        &format!("req -x509 {key} -subj /CN=authority -days 2 -keyout ca.key -out ca.pem"),
+    );
+    openssl(
+        dir,
+        &format!("req {key} -subj /CN=redis -keyout key.pem -out request"),
+    );
+    openssl(
+        dir,
+        "x509 -req -in request -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out cert.pem",
+    );
+    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    let (authority, cert, key) = (path("ca.pem"), path("cert.pem"), path("key.pem"));
+    let port = support::redis::free_port();
+    let server = Server::prepared(
+        "redis-server",
+        port,
+        &[],
+        &[
+            "--port",
+            "0",
+            "--tls-port",
+            &port.to_string(),
+            "--tls-cert-file",
+            &cert,
+            "--tls-key-file",
+            &key,
+            "--tls-auth-clients",
+            "no",
+            "--requirepass",
+            "hunter2",
+        ],
+        &[
+            "--tls",
+            "--cacert",
+            &authority,
+            "--no-auth-warning",
+            "-a",
+            "hunter2",
+        ],
+    );
+
+    let house = House::new().await;
+    let token = house.issuer.token(&house.claims("alice").jwt_id("t-1"));
+    let url = |host: &str| format!("rediss://:hunter2@{host}:{port}");
+    let right = [
+        ("MCP_PROXY_REDIS_URL", &*url("127.0.0.1")),
+        ("SSL_CERT_FILE", &authority),
+    ];
+    let gateway = house.instance_with("right", &right, &[]).await;
+    house.until(&gateway, &token, StatusCode::OK).await;
+    let output = command()
+        .args(["revoke", "--jti", "t-1", "--issuer", house.issuer.url()])
+        .envs(right)
+        .output();
+    let output = soon("the end of revoke", output).await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(house.call(&gateway, &token).await, 401);
+    let key = format!("mcp-auth:revoked:jti:{}|t-1", house.issuer.url());
+    assert_eq!(server.cli(["GET", &key]), "1");
+
+    // An authority that nobody trusts, and a name that the certificate does not have.
+    let (unknown, localhost) = (url("127.0.0.1"), url("localhost"));
+    for (name, variables) in [
+        ("unknown", vec![("MCP_PROXY_REDIS_URL", &*unknown)]),
+        (
+            "name",
+            vec![
+                ("MCP_PROXY_REDIS_URL", &*localhost),
+                ("SSL_CERT_FILE", &authority),
+            ],
+        ),
+    ] {
+        let gateway = house.instance_with(name, &variables, &[]).await;
+        for _ in 0..10 {
+            assert_eq!(house.call(&gateway, &token).await, 503, "{name}");
+        }
+        let said = gateway.gateway.stderr().all().join("\n");
+        assert!(said.contains("certificate"), "{name}: {said}");
+        assert!(!said.contains("hunter2"), "{name}: {said}");
+    }
 }
 
 #[tokio::test]

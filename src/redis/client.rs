@@ -266,6 +266,7 @@ async fn keep(shared: Arc<Shared>) {
 }
 
 async fn connect(shared: &Shared) -> Connection {
+    let mut said = String::new();
     loop {
         let attempted = Instant::now();
         let error = match timeout(CONNECT, Connection::open(&shared.address)).await {
@@ -274,6 +275,10 @@ async fn connect(shared: &Shared) -> Connection {
             Err(_) => "no answer in time".to_owned(),
         };
         shared.failed(&error);
+        if said != error {
+            tracing::warn!(error, "Redis cannot be connected to");
+            said = error;
+        }
         let next = shared.breaker().next_attempt(attempted);
         sleep_until(next.into()).await;
     }
