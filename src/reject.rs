@@ -115,14 +115,16 @@ impl Rejection {
         .with_retry_after(Duration::from_secs(1))
     }
 
-    /// No service stands at this path: 404, said before anything was read. For gateways.
+    /// A path that leads nowhere: 404. For gateways; `request` is found in the extensions of the
+    /// request, where one was read.
     #[must_use]
-    pub fn not_found() -> Self {
+    pub fn not_found(request: Option<&McpRequest>) -> Self {
         Self::new(
             Reason::Denied,
             StatusCode::NOT_FOUND,
             "There is nothing at this path",
         )
+        .for_request(code::FORBIDDEN, request)
     }
 
     /// The service behind could not be reached or broke: 502. For gateways; `request` is found in

@@ -349,11 +349,11 @@ async fn a_path_that_could_be_read_as_a_mounts_is_not_the_main_servers() {
         let answer = setup.call(path, &main, "list_main").await;
         assert_eq!(answer.status, 401, "{path}");
         let answer = setup.call(path, &notes, "list_notes").await;
-        assert_eq!(answer.status, 400, "{path}");
+        assert_eq!(answer.status, 404, "{path}");
     }
     for path in ["/notes/../mcp", "/notes/..%2fmcp", "/notes/%2e%2e/mcp"] {
         let answer = setup.call(path, &notes, "list_notes").await;
-        assert_eq!(answer.status, 400, "{path}");
+        assert_eq!(answer.status, 404, "{path}");
     }
     for path in [
         "/mcp/../notes",
@@ -362,9 +362,17 @@ async fn a_path_that_could_be_read_as_a_mounts_is_not_the_main_servers() {
         "/..;x/notes",
     ] {
         let answer = setup.call(path, &main, "list_main").await;
-        assert_eq!(answer.status, 400, "{path}");
+        assert_eq!(answer.status, 404, "{path}");
     }
     assert_eq!(setup.seen(), [0, 0, 0]);
+    let reasons = eventually("the audit lines", || {
+        let lines = json_lines(&setup.audit());
+        let reason = |line: &Value| line["reason"].as_str().unwrap().to_owned();
+        (lines.len() == 21).then(|| lines.iter().map(reason).collect::<Vec<_>>())
+    })
+    .await;
+    let denied = reasons.iter().filter(|reason| *reason == "denied");
+    assert_eq!(denied.count(), 14, "{reasons:?}");
 }
 
 #[tokio::test]

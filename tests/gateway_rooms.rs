@@ -186,7 +186,7 @@ async fn a_path_that_climbs_and_connect_stay_here() {
             &format!("{line}\r\nHost: h\r\nConnection: close\r\n\r\n"),
         )
         .await;
-        assert!(answer.starts_with("HTTP/1.1 400 "), "{line}: {answer}");
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{line}: {answer}");
     }
     assert_eq!(upstream.seen().len(), 0);
 }

@@ -194,7 +194,8 @@ async fn a_failover_loses_no_acknowledged_revocation() {
     support::soon("the last revocation", revoking)
         .await
         .unwrap();
-    for jti in acknowledged.lock().unwrap().clone() {
+    let acknowledged = acknowledged.lock().unwrap().clone();
+    for jti in acknowledged {
         assert_eq!(
             store.status(&token(&jti)).await.unwrap(),
             Revocation::Revoked,

@@ -59,7 +59,7 @@ struct Flags {
     /// Where the issuer's keys are [default: discovered from the issuer].
     #[arg(long, env = "MCP_PROXY_JWKS_URI", value_name = "URL")]
     jwks_uri: Option<String>,
-    /// For whom tokens must be issued. Repeatable; needed.
+    /// For whom tokens must be issued. Repeatable; needed with --upstream.
     #[arg(long, env = "MCP_PROXY_AUDIENCE", value_name = "VALUE")]
     audience: Vec<String>,
     /// The URL that clients use for this server [default: the first audience if it is a URL, else

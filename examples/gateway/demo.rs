@@ -25,7 +25,8 @@ use crate::{
     mount::Place,
     notes::{KEY_HEADER, Notes},
     proxy::Proxy,
-    setup::{Gateway, KeyText, Rules, Shared},
+    setup::Gateway,
+    stacks::{KeyText, Rules, Shared},
     stores::Stores,
     upstream::Upstream,
 };

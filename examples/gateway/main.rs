@@ -13,6 +13,7 @@ mod revoke;
 mod router;
 mod serve;
 mod setup;
+mod stacks;
 mod stores;
 mod upstream;
 

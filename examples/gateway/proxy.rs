@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Version, header};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -17,7 +17,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use mcp_auth::{McpRequest, RejectBody, Rejection};
+use mcp_auth::{McpRequest, Rejection};
 use tower_service::Service;
 
 use crate::{
@@ -90,7 +90,9 @@ where
         let asked = head.extensions.remove::<McpRequest>();
         let uri = self.upstream.locate(&head.uri);
         let (Some(uri), false) = (uri, head.method == Method::CONNECT) else {
-            return Box::pin(async { Ok(not_passed_on()) });
+            // The path climbs out of its place, or there is none.
+            let nothing = Rejection::not_found(asked.as_ref());
+            return Box::pin(async { Ok(nothing.into_response()) });
         };
 
         // Of the extensions none is for the upstream.
@@ -130,24 +132,6 @@ fn passed_back(response: Response<hyper::body::Incoming>) -> Response<ProxyBody>
     head.version = Version::HTTP_11;
     head.extensions.clear();
     Response::from_parts(head, body.map_err(Into::into).boxed_unsync())
-}
-
-/// The path climbs out of its place, or there is none.
-fn not_passed_on() -> Response<ProxyBody> {
-    let mut response = Response::new(ProxyBody::from_bytes(Bytes::from_static(
-        br#"{"error":"invalid_request","error_description":"This path is not passed on"}"#,
-    )));
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("application/json"),
-    );
-    headers.insert(
-        header::CACHE_CONTROL,
-        header::HeaderValue::from_static("no-store"),
-    );
-    response
 }
 
 /// An error with its causes: the first one alone says only that the request failed.

@@ -258,8 +258,12 @@ async fn trap_14_the_same_server_answers_under_another_path() {
         let expected = r#"{"jsonrpc":"2.0","id":7,"error":{"code":-31403,"message":"The access token lacks a scope","data":{"required":["read:data","write:data"]}}}"#;
         assert_eq!(answer.body, expected, "{path}");
         let answer = site.ask(&format!("POST {path}"), &writer, "", PUT).await;
-        let status = if upstream_sees.is_some() { 200 } else { 400 };
+        let status = if upstream_sees.is_some() { 200 } else { 404 };
         assert_eq!(answer.status, status, "{path}: {}", answer.head);
+        if upstream_sees.is_none() {
+            let expected = r#"{"jsonrpc":"2.0","id":7,"error":{"code":-31403,"message":"There is nothing at this path"}}"#;
+            assert_eq!(answer.body, expected, "{path}");
+        }
         seen.extend(upstream_sees.map(str::to_owned));
         let paths: Vec<_> = site
             .upstream
