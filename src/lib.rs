@@ -87,6 +87,7 @@
 //! | `aws-lc-rs` | yes | signature checks by AWS-LC |
 //! | `rust-crypto` | no | signature checks in pure Rust, where `aws-lc-rs` is off |
 //! | `fetch` | yes | [`Jwks`]: keys from an issuer, over HTTP |
+//! | `redis` | no | [`Redis`] and stores on it: revocations, limits and sessions that several instances share |
 //! | `axum` | no | [`RejectBody`] for axum's body; [`VerifiedToken`], [`McpRequest`] and [`Granted`] as extractors |
 //! | `test-util` | no | an issuer, a claims builder, a clock and `RecordingSink`, for tests |
 
@@ -109,6 +110,8 @@ mod mcp;
 mod oauth;
 mod policy;
 mod rate;
+#[cfg(feature = "redis")]
+mod redis;
 mod reject;
 mod revocation;
 mod secret;
@@ -124,6 +127,8 @@ mod trail;
 pub use self::audit::RecordingSink;
 #[cfg(all(feature = "fetch", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 pub use self::keys::{Jwks, JwksFuture};
+#[cfg(feature = "redis")]
+pub use self::redis::{Redis, RedisRateLimitStore, RedisRevocationStore, RedisSessionStore};
 pub use self::{
     audit::{
         AuditDecision, AuditEvent, AuditOperation, AuditRateLimit, AuditRevocation, AuditSink,

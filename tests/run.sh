@@ -19,6 +19,9 @@ command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.88 or ne
 need cc gcc
 need curl curl
 need chromium chromium
+need openssl openssl
+need redis-server redis-server
+need redis-sentinel redis-sentinel
 need npm npm
 
 # Some tests run the gateway as a process of its own.

@@ -1,10 +1,12 @@
 //! The command line: flags, their twins in the environment, and what of them can be judged without
 //! touching anything.
 
-use std::{ffi::OsString, fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf};
+use std::{
+    convert::Infallible, ffi::OsString, fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf,
+};
 
 use clap::{Parser, error::ErrorKind};
-use mcp_auth::{KeyHeader, Quota};
+use mcp_auth::{KeyHeader, Quota, Secret};
 
 use crate::{
     mount::{Place, ServerArgs, are_apart},
@@ -17,7 +19,7 @@ pub(crate) const KEY_MAP: &str = "MCP_PROXY_KEY_MAP";
 /// A streaming reverse proxy that puts OAuth 2.1 authentication in front of an MCP server.
 ///
 /// Each flag has a twin in the environment, MCP_PROXY_<FLAG>; a flag beats its twin. Without any of
-/// them it is a demonstration.
+/// them it is a demonstration. `gateway revoke --help` tells how to revoke on Redis.
 #[derive(Debug, Parser)]
 #[command(name = "gateway", version, max_term_width = 100)]
 struct Flags {
@@ -97,6 +99,27 @@ struct Flags {
     /// Which tokens are revoked: JSON lines, followed while they grow.
     #[arg(long, env = "MCP_PROXY_REVOCATION_FILE", value_name = "FILE")]
     revocation_file: Option<PathBuf>,
+    /// Where several gateways share revocations, limits and sessions: redis://HOST:PORT,
+    /// redis+sentinel://HOST:PORT,HOST:PORT/MASTER or redis+cluster://HOST:PORT,HOST:PORT, with
+    /// rediss for TLS.
+    #[arg(
+        long,
+        env = "MCP_PROXY_REDIS_URL",
+        value_name = "URL",
+        value_parser = secret,
+        hide_env_values = true,
+        hide = cfg!(not(feature = "redis"))
+    )]
+    redis_url: Option<Secret<String>>,
+    /// What becomes of requests while Redis cannot tell what is revoked: closed refuses them, open
+    /// lets them pass, revoked or not [default: closed].
+    #[arg(
+        long,
+        env = "MCP_PROXY_REVOCATION_ON_ERROR",
+        value_name = "closed|open",
+        hide = cfg!(not(feature = "redis"))
+    )]
+    revocation_on_error: Option<String>,
     /// Where the audit events go: JSON lines, appended; - is the standard output.
     #[arg(long, env = "MCP_PROXY_AUDIT_LOG", value_name = "FILE")]
     audit_log: Option<PathBuf>,
@@ -141,6 +164,15 @@ pub(crate) enum KeySource {
     Environment,
 }
 
+/// The Redis that several gateways share.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
+pub(crate) struct RedisArgs {
+    pub(crate) url: Secret<String>,
+    /// Lets requests pass while it cannot tell what is revoked.
+    pub(crate) fail_open: bool,
+}
+
 /// Which pages and names are allowed beside those of the resource.
 #[derive(Debug, Default)]
 pub(crate) struct Allowed {
@@ -162,6 +194,7 @@ pub(crate) struct Args {
     pub(crate) key_header: KeyHeader,
     pub(crate) rate_limit: Option<Quota>,
     pub(crate) revocation_file: Option<PathBuf>,
+    pub(crate) redis: Option<RedisArgs>,
     pub(crate) audit_log: Option<PathBuf>,
 }
 
@@ -171,10 +204,7 @@ impl Args {
         args: impl IntoIterator<Item = OsString>,
         has_key_map: bool,
     ) -> Result<Self, Refusal> {
-        let flags = Flags::try_parse_from(args).map_err(|error| match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Help(error.to_string()),
-            _ => Refusal::Fault(Fault(first_paragraph(&error.to_string()))),
-        })?;
+        let flags: Flags = parsed(args)?;
         let listen: SocketAddr = flags
             .listen
             .parse()
@@ -219,6 +249,11 @@ impl Args {
                 hosts: flags.allow_host,
                 loopback: listen.ip().is_loopback(),
             },
+            redis: redis(
+                flags.redis_url,
+                flags.revocation_on_error.as_deref(),
+                flags.revocation_file.is_some(),
+            )?,
             revocation_file: flags.revocation_file,
             audit_log: flags.audit_log,
         })
@@ -267,6 +302,49 @@ fn main_server(
         policy: flags.policy.clone(),
         keys: key_source(flags.key_map_file.clone(), no_key_map, has_key_map)?,
     }))
+}
+
+/// Reads flags.
+pub(crate) fn parsed<F: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<F, Refusal> {
+    F::try_parse_from(args).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Help(error.to_string()),
+        _ => Refusal::Fault(Fault(first_paragraph(&error.to_string()))),
+    })
+}
+
+/// Reads a value that no error may show.
+#[allow(clippy::unnecessary_wraps)]
+pub(crate) fn secret(text: &str) -> Result<Secret<String>, Infallible> {
+    Ok(Secret::new(text.to_owned()))
+}
+
+fn redis(
+    url: Option<Secret<String>>,
+    on_error: Option<&str>,
+    has_file: bool,
+) -> Result<Option<RedisArgs>, Fault> {
+    let fail_open = match on_error {
+        None | Some("closed") => false,
+        Some("open") => true,
+        Some(_) => {
+            return Err(Fault::new(
+                "--revocation-on-error",
+                "is neither closed nor open",
+            ));
+        }
+    };
+    match url {
+        Some(_) if has_file => Err(Fault::new(
+            "--revocation-file",
+            "is for one gateway: with --redis-url, revocations are on Redis",
+        )),
+        Some(url) => Ok(Some(RedisArgs { url, fail_open })),
+        None if on_error.is_some() => Err(Fault::new(
+            "--revocation-on-error",
+            "speaks of --redis-url, which is not given",
+        )),
+        None => Ok(None),
+    }
 }
 
 /// Of an error of the parser: what is wrong, without the usage and the tips that follow.

@@ -15,7 +15,8 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use mcp_auth::{
-    Clock, JsonLinesSink, KeyHeader, Quota, SystemClock, UnixTime, testing::TestIssuer,
+    Clock, JsonLinesSink, KeyHeader, MemoryRevocationStore, Quota, SystemClock, UnixTime,
+    testing::TestIssuer,
 };
 use tokio::net::TcpListener;
 
@@ -26,6 +27,7 @@ use crate::{
     proxy::Proxy,
     setup::Gateway,
     stacks::{KeyText, Rules, Shared},
+    stores::Stores,
     upstream::Upstream,
 };
 
@@ -67,7 +69,10 @@ pub(crate) async fn open() -> Result<(Gateway, TestIssuer), Fault> {
     let upstream = format!("http://{}", notes.local_addr().map_err(wrong)?);
     tokio::spawn(serve_notes(notes));
 
+    let revoked = MemoryRevocationStore::new();
+    revoked.revoke_token(issuer.url(), REVOKED, UnixTime::MAX);
     let mut shared = Shared::new(
+        Stores::in_memory(revoked),
         vec![issuer.url().to_owned()],
         None,
         Allowed {
@@ -77,9 +82,6 @@ pub(crate) async fn open() -> Result<(Gateway, TestIssuer), Fault> {
         KeyHeader::new(KEY_HEADER).map_err(wrong)?,
     )?;
     shared.limit_calls(Quota::per_minute(CALLS_A_MINUTE));
-    shared
-        .revoked
-        .revoke_token(issuer.url(), REVOKED, UnixTime::MAX);
     let stack = Rules {
         place: Place::MAIN,
         audiences: vec![resource.clone()],

@@ -9,15 +9,18 @@ mod headers;
 mod mount;
 mod notes;
 mod proxy;
+mod revoke;
 mod router;
 mod serve;
 mod setup;
 mod stacks;
+mod stores;
 mod upstream;
 
 use std::{
     env,
     io::{self, IsTerminal},
+    iter,
     process::ExitCode,
     time::Duration,
 };
@@ -50,6 +53,10 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Refusal> {
+    let mut args = env::args_os();
+    if args.nth(1).is_some_and(|first| first == "revoke") {
+        return revoke::run(iter::once("gateway revoke".into()).chain(args)).await;
+    }
     let stop = serve::signalled().map_err(|error| Fault::new("signals", error))?;
     let is_bare = env::args_os().len() <= 1 && !env::vars_os().any(|(name, _)| is_ours(&name));
     // The demonstration's issuer lives as long as the demonstration.

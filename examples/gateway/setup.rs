@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mcp_auth::JsonLinesSink;
+use mcp_auth::{JsonLinesSink, MemoryRevocationStore};
 use tokio::net::TcpListener;
 use zeroize::Zeroizing;
 
@@ -17,6 +17,7 @@ use crate::{
     mount::Place,
     proxy::Proxy,
     stacks::{GatewayService, KeyText, Rules, Shared, are_described_apart},
+    stores::Stores,
 };
 
 /// A gateway that is ready to serve.
@@ -36,7 +37,13 @@ pub(crate) async fn open(args: Args) -> Result<Gateway, Fault> {
     let bound = listener
         .local_addr()
         .map_err(|error| Fault::new("--listen", error))?;
+    let revoked = MemoryRevocationStore::new();
+    let stores = match &args.redis {
+        Some(redis) => Stores::on_redis(redis)?,
+        None => Stores::in_memory(revoked.clone()),
+    };
     let mut shared = Shared::new(
+        stores,
         args.issuers,
         args.jwks_uri.as_deref(),
         args.allowed,
@@ -44,6 +51,9 @@ pub(crate) async fn open(args: Args) -> Result<Gateway, Fault> {
     )?;
     if let Some(quota) = args.rate_limit {
         shared.limit_calls(quota);
+    }
+    if args.redis.is_some_and(|redis| redis.fail_open) {
+        shared.fail_open();
     }
     let is_alone = args.servers.len() == 1;
     let mut stacks = Vec::new();
@@ -66,8 +76,7 @@ pub(crate) async fn open(args: Args) -> Result<Gateway, Fault> {
     are_described_apart(stacks.iter().map(|(stack, _)| stack))?;
 
     if let Some(path) = args.revocation_file {
-        shared
-            .revoked
+        revoked
             .follow_file(path, shared.issuers.clone())
             .map_err(|error| Fault::new("--revocation-file", error))?;
     }

@@ -6,8 +6,8 @@ use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use mcp_auth::{
     AuditLogLayer, AuthBody, AuthStack, Decision, JsonLinesSink, Jwks, JwtValidator, KeyHeader,
-    KeyMap, MemoryRateLimitStore, MemoryRevocationStore, Origins, Policy, Quota, RateLimit,
-    RateLimitLayer, Rejection, ResourceMetadata, ScopePolicy, policy_fn,
+    KeyMap, Origins, Policy, Quota, RateLimit, RateLimitLayer, Rejection, ResourceMetadata,
+    RevocationLayer, ScopePolicy, policy_fn,
 };
 use tower::{Layer, service_fn, util::BoxCloneSyncService};
 use zeroize::Zeroizing;
@@ -17,6 +17,7 @@ use crate::{
     mount::Place,
     proxy::{Proxy, ProxyBody},
     router::{Route, Router},
+    stores::{Counts, Revocations, Stores},
 };
 
 /// The stack around the proxy, whatever its parts.
@@ -30,8 +31,9 @@ pub(crate) struct Shared {
     allowed: Allowed,
     key_header: KeyHeader,
     /// Keeps one count for each principal, whichever server it calls.
-    limit: Option<RateLimitLayer<MemoryRateLimitStore>>,
-    pub(crate) revoked: MemoryRevocationStore,
+    limit: Option<RateLimitLayer<Counts>>,
+    stores: Stores,
+    revocation: RevocationLayer<Revocations>,
 }
 
 /// The rules for callers of one server: texts and values, no files.
@@ -115,6 +117,7 @@ impl Rules {
 impl Shared {
     /// Judges what holds for every server.
     pub(crate) fn new(
+        stores: Stores,
         issuers: Vec<String>,
         jwks_uri: Option<&str>,
         allowed: Allowed,
@@ -126,14 +129,20 @@ impl Shared {
             allowed,
             key_header,
             limit: None,
-            revoked: MemoryRevocationStore::new(),
+            revocation: RevocationLayer::new(stores.revocations.clone()),
+            stores,
         })
     }
 
     /// Lets each principal call so many tools.
     pub(crate) fn limit_calls(&mut self, quota: Quota) {
         let limit = RateLimit::new("tools", quota);
-        self.limit = Some(RateLimitLayer::new(MemoryRateLimitStore::new(), limit));
+        self.limit = Some(RateLimitLayer::new(self.stores.counts.clone(), limit));
+    }
+
+    /// Lets requests pass while nobody can tell what is revoked.
+    pub(crate) fn fail_open(&mut self) {
+        self.revocation = self.revocation.clone().dangerous_fail_open();
     }
 
     /// Puts each stack around its proxy, and begins to fetch keys, so that no caller waits for
@@ -153,7 +162,10 @@ impl Shared {
     }
 
     fn around(&self, stack: Stack, proxy: Proxy, audit: Option<&JsonLinesSink>) -> GatewayService {
-        let mut base = stack.base.with_revocation(self.revoked.clone());
+        let mut base = stack
+            .base
+            .with_revocation_layer(self.revocation.clone())
+            .with_sessions(self.stores.sessions());
         if let Some(sink) = audit {
             base = base.with_audit(sink.clone());
         }

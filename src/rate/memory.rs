@@ -70,12 +70,42 @@ impl MemoryRateLimitStore {
         }
     }
 
-    fn take_now(&self, key: &RateKey, quota: &Quota, cost: u32, now: UnixTime) -> Option<Verdict> {
+    /// Takes from a count. One that is not kept is whole again at `unknown`.
+    pub(crate) fn take_from(
+        &self,
+        key: &RateKey,
+        quota: &Quota,
+        cost: u32,
+        now: UnixTime,
+        unknown: UnixTime,
+    ) -> Option<Verdict> {
+        self.with(key, |shard, key| shard.take(key, quota, cost, now, unknown))
+    }
+
+    /// When a count that is kept is whole again.
+    pub(crate) fn whole_at(&self, key: &RateKey) -> Option<UnixTime> {
+        self.with(key, |shard, key| {
+            shard.buckets.get(&key).map(|bucket| bucket.whole_at)
+        })?
+    }
+
+    /// Keeps a count as it is elsewhere.
+    pub(crate) fn keep(&self, key: &RateKey, quota: &Quota, whole_at: UnixTime, now: UnixTime) {
+        self.with(key, |shard, key| shard.keep(key, quota, whole_at, now));
+    }
+
+    pub(crate) fn forget(&self, key: &RateKey) {
+        self.with(key, |shard, key| {
+            shard.buckets.remove(&key);
+        });
+    }
+
+    fn with<T>(&self, key: &RateKey, ask: impl FnOnce(&mut Shard, Hash128) -> T) -> Option<T> {
         let key = self.hash.of(key);
         let shard = self.shards.get(key.pick(self.shards.len()))?;
         // No code that can panic runs under the lock: the counts are whole even if it is poisoned.
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(shard.take(key, quota, cost, now))
+        Some(ask(&mut shard, key))
     }
 }
 
@@ -97,7 +127,7 @@ impl RateLimitStore for MemoryRateLimitStore {
 
     fn take(&self, key: &RateKey, quota: &Quota, cost: NonZeroU32, now: UnixTime) -> Self::Future {
         ready(
-            self.take_now(key, quota, cost.get(), now)
+            self.take_from(key, quota, cost.get(), now, UnixTime::EPOCH)
                 .ok_or_else(|| StoreError::new("the store of limits has no shard")),
         )
     }
@@ -134,16 +164,27 @@ impl Shard {
         }
     }
 
-    fn take(&mut self, key: Hash128, quota: &Quota, cost: u32, now: UnixTime) -> Verdict {
-        let known = self.buckets.get_mut(&key);
-        let tat = known.as_ref().map_or(UnixTime::EPOCH, |it| it.whole_at);
+    fn take(
+        &mut self,
+        key: Hash128,
+        quota: &Quota,
+        cost: u32,
+        now: UnixTime,
+        unknown: UnixTime,
+    ) -> Verdict {
+        let tat = self.buckets.get(&key).map_or(unknown, |it| it.whole_at);
         let (verdict, whole_at) = gcra::take(tat, quota, cost, now);
+        self.keep(key, quota, whole_at, now);
+        verdict
+    }
+
+    fn keep(&mut self, key: Hash128, quota: &Quota, whole_at: UnixTime, now: UnixTime) {
         let but_one = quota.interval().saturating_mul(quota.burst().get() - 1);
         let bucket = Bucket {
             whole_at,
             unit_at: whole_at.saturating_sub(but_one),
         };
-        if let Some(known) = known {
+        if let Some(known) = self.buckets.get_mut(&key) {
             *known = bucket;
         } else if whole_at > now {
             if self.buckets.len() >= self.capacity {
@@ -151,7 +192,6 @@ impl Shard {
             }
             self.buckets.insert(key, bucket);
         }
-        verdict
     }
 
     /// At most three passes over the shard, and only where a new key finds it full.

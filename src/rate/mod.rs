@@ -1,6 +1,6 @@
 //! How often they may: quotas, the algorithm, and where the counts live.
 
-mod gcra;
+pub(crate) mod gcra;
 mod key;
 mod memory;
 mod quota;

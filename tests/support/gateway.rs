@@ -133,6 +133,11 @@ impl Gateway {
         format!("http://{}{path}", self.addr)
     }
 
+    /// Which process it is.
+    pub fn pid(&self) -> u32 {
+        self.process.id().expect("the gateway has ended")
+    }
+
     pub const fn stdout(&self) -> &Lines {
         &self.stdout
     }
@@ -143,7 +148,7 @@ impl Gateway {
 
     /// Sends a signal, by its name without SIG.
     pub async fn signal(&self, name: &str) {
-        let pid = self.process.id().expect("the gateway has ended");
+        let pid = self.pid();
         let status = Command::new("kill")
             .args(["-s", name, &pid.to_string()])
             .status()

@@ -13,6 +13,7 @@
 )]
 
 pub mod gateway;
+pub mod redis;
 pub mod upstream;
 
 use std::{

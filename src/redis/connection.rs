@@ -1,0 +1,161 @@
+//! One connection, to a node or to a cluster, and how it is made.
+
+use std::time::Duration;
+
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult,
+    Role, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+    cluster_async::ClusterConnection,
+    cluster_routing::{
+        MultipleNodeRoutingInfo, ResponsePolicy, Route, RoutingInfo, SingleNodeRoutingInfo,
+        SlotAddr,
+    },
+    sentinel::SentinelClient,
+};
+
+use super::url::Address;
+
+/// How long one node may take to be connected to.
+pub(super) const NODE: Duration = Duration::from_secs(1);
+
+/// A connection that many questions share at a time.
+#[derive(Clone)]
+pub(super) enum Connection {
+    Node(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Connection {
+    /// Connects to the node that takes writes, or to a cluster, and waits for an answer.
+    pub(super) async fn open(address: &Address) -> RedisResult<Self> {
+        match address {
+            Address::Standalone(client) => Self::to_master(client).await,
+            Address::Sentinel(sentinels) => {
+                Self::to_master(&sentinels.client()?.async_get_client().await?).await
+            }
+            Address::Cluster(client) => {
+                let mut connection = client.get_async_connection().await?;
+                let all = MultipleNodeRoutingInfo::AllMasters;
+                let routing = RoutingInfo::MultiNode((all, Some(ResponsePolicy::AllSucceeded)));
+                connection
+                    .route_command(redis::cmd("PING"), routing)
+                    .await?;
+                Ok(Self::Cluster(connection))
+            }
+        }
+    }
+
+    async fn to_master(client: &Client) -> RedisResult<Self> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(NODE))
+            // Each question has a timeout of its own.
+            .set_response_timeout(None);
+        let mut connection = client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
+        // Fails while the data is being loaded.
+        redis::cmd("PING").exec_async(&mut connection).await?;
+        // Not every user may ask for the role.
+        let role: RedisResult<Role> = redis::cmd("ROLE").query_async(&mut connection).await;
+        if let Ok(Role::Replica { .. }) = role {
+            return Err(RedisError::from((
+                ErrorKind::InvalidClientConfig,
+                "a replica answers where the master is needed",
+            )));
+        }
+        Ok(Self::Node(connection))
+    }
+
+    /// Sends a command to the node that holds a key.
+    async fn ask_node_of(&self, key: &str, command: Cmd) -> RedisResult<Value> {
+        match self.clone() {
+            Self::Node(mut connection) => connection.req_packed_command(&command).await,
+            Self::Cluster(mut connection) => {
+                let node =
+                    SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master));
+                connection
+                    .route_command(command, RoutingInfo::SingleNode(node))
+                    .await
+            }
+        }
+    }
+
+    /// How many replicas the node that holds a key has.
+    pub(super) async fn replicas(&self, key: &str) -> RedisResult<usize> {
+        match redis::from_redis_value(self.ask_node_of(key, redis::cmd("ROLE")).await?)? {
+            Role::Primary { replicas, .. } => Ok(replicas.len()),
+            _ => Err(RedisError::from((
+                ErrorKind::Io,
+                "the master became a replica",
+            ))),
+        }
+    }
+
+    /// Waits until a replica has what was last written to the node that holds a key. Nothing else
+    /// may use the connection meanwhile. Says whether one has.
+    pub(super) async fn wait(&self, key: &str, limit: Duration) -> RedisResult<bool> {
+        let mut command = redis::cmd("WAIT");
+        command.arg(1).arg(limit.as_millis().to_string());
+        let replicas: u64 = redis::from_redis_value(self.ask_node_of(key, command).await?)?;
+        Ok(replicas > 0)
+    }
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::Node(connection) => connection.req_packed_command(command),
+            Self::Cluster(connection) => connection.req_packed_command(command),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::Node(connection) => connection.req_packed_commands(pipeline, offset, count),
+            Self::Cluster(connection) => connection.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::Node(connection) => connection.get_db(),
+            Self::Cluster(connection) => connection.get_db(),
+        }
+    }
+}
+
+/// Watches whom the sentinels call the master.
+pub(super) struct MasterWatch {
+    client: SentinelClient,
+    master: Option<String>,
+}
+
+impl MasterWatch {
+    /// `None` where there are no sentinels, or none to ask.
+    pub(super) fn new(address: &Address) -> Option<Self> {
+        match address {
+            Address::Sentinel(sentinels) => Some(Self {
+                client: sentinels.client().ok()?,
+                master: None,
+            }),
+            Address::Standalone(_) | Address::Cluster(_) => None,
+        }
+    }
+
+    /// Whether they name another one than before. Where none of them can tell, it is the same.
+    pub(super) async fn has_changed(&mut self) -> bool {
+        let Ok(client) = self.client.async_get_client().await else {
+            return false;
+        };
+        let named = client.get_connection_info().addr().to_string();
+        let changed = self.master.as_ref().is_some_and(|master| *master != named);
+        self.master = Some(named);
+        changed
+    }
+}
