@@ -27,24 +27,35 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// Takes the next name in: the reserved one that it is, or `None` for any other.
+    /// Takes the next name in, which is the reserved one at `position`: that one, or `None` for any
+    /// other.
     ///
     /// The error says, for the caller, why the object cannot be read in one way only.
     pub(super) fn admit(
         &mut self,
         key: Cow<'a, str>,
+        position: Option<usize>,
     ) -> Result<Option<&'static str>, &'static str> {
-        for (position, reserved) in self.reserved.iter().enumerate() {
-            if *reserved == key {
-                let bit = 1u32.checked_shl(u32::try_from(position).unwrap_or(u32::MAX));
-                let bit = bit.unwrap_or(0);
-                if bit == 0 || self.seen & bit != 0 {
-                    return Err("A member is repeated");
-                }
-                self.seen |= bit;
-                return Ok(Some(reserved));
-            }
+        match position {
+            Some(position) => self.admit_reserved(position).map(Some),
+            None => self.admit_other(key).map(|()| None),
         }
+    }
+
+    fn admit_reserved(&mut self, position: usize) -> Result<&'static str, &'static str> {
+        let bit = u32::try_from(position)
+            .ok()
+            .and_then(|at| 1u32.checked_shl(at));
+        match (self.reserved.get(position), bit) {
+            (Some(name), Some(bit)) if self.seen & bit == 0 => {
+                self.seen |= bit;
+                Ok(name)
+            }
+            _ => Err("A member is repeated"),
+        }
+    }
+
+    fn admit_other(&mut self, key: Cow<'a, str>) -> Result<(), &'static str> {
         // `serde_json::Value` reads an object with such a name as the JSON text in its value.
         if key.starts_with("$serde_json::private::") {
             return Err("A member name is reserved");
@@ -59,7 +70,7 @@ impl<'a> Keys<'a> {
             return Err("There are too many members");
         }
         self.others.push(key);
-        Ok(None)
+        Ok(())
     }
 }
 
@@ -85,10 +96,20 @@ const fn fold(char: char) -> char {
 mod tests {
     use super::*;
 
+    const RESERVED: &[&str] = &["params", "taskId", "_meta", "uri"];
+
+    fn admit<'a>(
+        seen: &mut Keys<'a>,
+        key: Cow<'a, str>,
+    ) -> Result<Option<&'static str>, &'static str> {
+        let position = RESERVED.iter().position(|name| *name == key);
+        seen.admit(key, position)
+    }
+
     fn admit_all(keys: &[&'static str]) -> Result<(), &'static str> {
-        let mut seen = Keys::new(&["params", "taskId", "_meta", "uri"]);
+        let mut seen = Keys::new(RESERVED);
         keys.iter()
-            .try_for_each(|key| seen.admit((*key).into()).map(|_| ()))
+            .try_for_each(|key| admit(&mut seen, (*key).into()).map(|_| ()))
     }
 
     #[test]
@@ -113,11 +134,11 @@ mod tests {
 
     #[test]
     fn there_is_an_end_to_members() {
-        let mut seen = Keys::new(&["params"]);
+        let mut seen = Keys::new(RESERVED);
         for member in 0..MAX_MEMBERS {
-            assert_eq!(seen.admit(member.to_string().into()), Ok(None));
+            assert_eq!(admit(&mut seen, member.to_string().into()), Ok(None));
         }
-        assert!(seen.admit("one more".into()).is_err());
-        assert_eq!(seen.admit("params".into()), Ok(Some("params")));
+        assert!(admit(&mut seen, "one more".into()).is_err());
+        assert_eq!(admit(&mut seen, "params".into()), Ok(Some("params")));
     }
 }

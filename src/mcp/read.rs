@@ -4,13 +4,16 @@ use bytes::Bytes;
 
 use crate::mcp::{
     McpRequest, MessageError, ProtocolVersion, depth,
-    envelope::{Body, Envelope},
+    envelope::{self, Envelope},
     headers::{Decoded, MirroredHeaders},
-    member::Slot,
+    member::{Elements, Slot},
     message::{client_claimed, echo, message},
     mirror,
     request::{Messages, Parts},
 };
+
+/// More messages than a batch has.
+const MAX_BATCH: usize = 100;
 
 /// Reads the body of a POST.
 ///
@@ -63,15 +66,18 @@ fn read_parts(body: Bytes, headers: Option<&MirroredHeaders<'_>>) -> Result<Part
     if depth::is_too_deep(&body) {
         return Err(MessageError::invalid_request("The body is nested too deep"));
     }
-    let mut parts = match Body::read(text).map_err(|_| MessageError::not_json())? {
-        Body::One(slot) => {
-            let envelope = slot
-                .get()
-                .ok_or(MessageError::invalid_request("The body is no message"))?;
-            one(text, envelope, headers).map_err(|error| error.with_id(echo(envelope)))?
-        }
-        Body::Many(elements) => batch(text, &elements, headers)?,
-        Body::TooMany => return Err(MessageError::invalid_request("The batch is too long")),
+    let mut parts = if text.trim_start().starts_with('[') {
+        let elements = envelope::read(text, Elements::at_most(MAX_BATCH))
+            .map_err(|_| MessageError::not_json())?
+            .ok_or(MessageError::invalid_request("The batch is too long"))?;
+        batch(text, &elements, headers)?
+    } else {
+        let mut slot = Slot::default();
+        envelope::read(text, &mut slot).map_err(|_| MessageError::not_json())?;
+        let envelope = slot
+            .get()
+            .ok_or(MessageError::invalid_request("The body is no message"))?;
+        one(text, envelope, headers).map_err(|error| error.with_id(echo(envelope)))?
     };
     parts.body = body;
     Ok(parts)
