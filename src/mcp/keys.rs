@@ -27,35 +27,19 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// Takes the next name in, which is the reserved one at `position`: that one, or `None` for any
-    /// other.
+    /// Takes a reserved name in, which has this bit.
     ///
     /// The error says, for the caller, why the object cannot be read in one way only.
-    pub(super) fn admit(
-        &mut self,
-        key: Cow<'a, str>,
-        position: Option<usize>,
-    ) -> Result<Option<&'static str>, &'static str> {
-        match position {
-            Some(position) => self.admit_reserved(position).map(Some),
-            None => self.admit_other(key).map(|()| None),
+    pub(super) const fn admit_reserved(&mut self, bit: u32) -> Result<(), &'static str> {
+        if self.seen & bit != 0 {
+            return Err("A member is repeated");
         }
+        self.seen |= bit;
+        Ok(())
     }
 
-    fn admit_reserved(&mut self, position: usize) -> Result<&'static str, &'static str> {
-        let bit = u32::try_from(position)
-            .ok()
-            .and_then(|at| 1u32.checked_shl(at));
-        match (self.reserved.get(position), bit) {
-            (Some(name), Some(bit)) if self.seen & bit == 0 => {
-                self.seen |= bit;
-                Ok(name)
-            }
-            _ => Err("A member is repeated"),
-        }
-    }
-
-    fn admit_other(&mut self, key: Cow<'a, str>) -> Result<(), &'static str> {
+    /// Takes any other name in.
+    pub(super) fn admit(&mut self, key: Cow<'a, str>) -> Result<(), &'static str> {
         // `serde_json::Value` reads an object with such a name as the JSON text in its value.
         if key.starts_with("$serde_json::private::") {
             return Err("A member name is reserved");
@@ -98,18 +82,17 @@ mod tests {
 
     const RESERVED: &[&str] = &["params", "taskId", "_meta", "uri"];
 
-    fn admit<'a>(
-        seen: &mut Keys<'a>,
-        key: Cow<'a, str>,
-    ) -> Result<Option<&'static str>, &'static str> {
-        let position = RESERVED.iter().position(|name| *name == key);
-        seen.admit(key, position)
+    fn admit<'a>(seen: &mut Keys<'a>, key: Cow<'a, str>) -> Result<(), &'static str> {
+        match RESERVED.iter().position(|name| *name == key) {
+            Some(position) => seen.admit_reserved(1 << position),
+            None => seen.admit(key),
+        }
     }
 
     fn admit_all(keys: &[&'static str]) -> Result<(), &'static str> {
         let mut seen = Keys::new(RESERVED);
         keys.iter()
-            .try_for_each(|key| admit(&mut seen, (*key).into()).map(|_| ()))
+            .try_for_each(|key| admit(&mut seen, (*key).into()))
     }
 
     #[test]
@@ -136,9 +119,9 @@ mod tests {
     fn there_is_an_end_to_members() {
         let mut seen = Keys::new(RESERVED);
         for member in 0..MAX_MEMBERS {
-            assert_eq!(admit(&mut seen, member.to_string().into()), Ok(None));
+            assert_eq!(admit(&mut seen, member.to_string().into()), Ok(()));
         }
         assert!(admit(&mut seen, "one more".into()).is_err());
-        assert_eq!(admit(&mut seen, "params".into()), Ok(Some("params")));
+        assert_eq!(admit(&mut seen, "params".into()), Ok(()));
     }
 }

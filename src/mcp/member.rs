@@ -33,8 +33,8 @@ pub(super) trait Object<'de>: Default {
     /// The names that mean something here, 32 at most. See [`reserved`].
     const RESERVED: &'static [&'static str];
 
-    /// Where `name` stands among them.
-    fn position(name: &str) -> Option<usize>;
+    /// The one that `name` is, and its bit among them.
+    fn reserved(name: &str) -> Option<(&'static str, u32)>;
 
     /// Reads the value of the reserved member `name`, which comes once.
     fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error>;
@@ -50,15 +50,15 @@ macro_rules! reserved {
     ($($name:literal)*) => {
         const RESERVED: &'static [&'static str] = &[$($name),*];
 
-        fn position(name: &str) -> Option<usize> {
-            let position = 0;
+        fn reserved(name: &str) -> Option<(&'static str, u32)> {
+            let bit = 1;
             $(
                 if name == $name {
-                    return Some(position);
+                    return Some(($name, bit));
                 }
-                let position = position + 1;
+                let bit = bit << 1;
             )*
-            let _ = position;
+            let _ = bit;
             None
         }
     };
@@ -126,6 +126,14 @@ impl<T> Slot<T> {
             Member::Absent | Member::OtherType => None,
         }
     }
+
+    /// The object, an empty one where there is none; the error says that something else is there.
+    pub(super) const fn get_or_empty(&self) -> Result<&T, ()> {
+        match self.member {
+            Member::Is(()) | Member::Absent => Ok(&self.object),
+            Member::OtherType => Err(()),
+        }
+    }
 }
 
 /// Reads a value into the slot.
@@ -150,20 +158,21 @@ impl<'de, T: Object<'de>> Visitor<'de> for ObjectVisitor<'_, T> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut keys = Some(Keys::new(T::RESERVED));
         while let Some(Key(key)) = map.next_key()? {
-            let position = T::position(&key);
-            match keys
-                .as_mut()
-                .map_or(Ok(None), |keys| keys.admit(key, position))
-            {
-                Ok(Some(name)) => self.0.read(name, &mut map)?,
-                Ok(None) => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-                Err(fault) => {
-                    // Read on to the end, for what is no JSON is another error, but look at
-                    // nothing any more.
-                    self.0.fault(fault);
-                    keys = None;
+            let reserved = T::reserved(&key);
+            let admitted = match (&mut keys, reserved) {
+                (Some(keys), Some((_, bit))) => keys.admit_reserved(bit),
+                (Some(keys), None) => keys.admit(key),
+                (None, _) => Ok(()),
+            };
+            if let Err(fault) = admitted {
+                // Read on to the end, for what is no JSON is another error, but look at nothing
+                // any more.
+                self.0.fault(fault);
+                keys = None;
+            }
+            match reserved {
+                Some((name, _)) if keys.is_some() => self.0.read(name, &mut map)?,
+                _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
