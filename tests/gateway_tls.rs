@@ -1,6 +1,11 @@
 //! The gateway fetches keys and asks its upstream over TLS, from servers that prove who they are.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod support;
 
