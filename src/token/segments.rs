@@ -13,7 +13,8 @@ pub(super) struct Segments<'a> {
 
 impl<'a> Segments<'a> {
     pub(super) fn of(token: &'a [u8]) -> Option<Self> {
-        let mut segments = token.split(|byte| *byte == b'.');
+        // As text, for that is searched word by word.
+        let mut segments = str::from_utf8(token).ok()?.split('.').map(str::as_bytes);
         let (header, claims, signature) = (segments.next()?, segments.next()?, segments.next()?);
         let is_whole = segments.next().is_none();
         is_whole.then_some(Self {
