@@ -24,16 +24,20 @@ impl<'a> Segments<'a> {
         })
     }
 
-    pub(super) fn header(&self) -> Result<String, Reason> {
-        decoded_text(self.header)
+    /// The header, decoded into `buffer`.
+    pub(super) fn header<'b>(&self, buffer: &'b mut Vec<u8>) -> Result<&'b str, Reason> {
+        decoded_text(self.header, buffer)
     }
 
-    pub(super) fn claims(&self) -> Result<String, Reason> {
-        decoded_text(self.claims)
+    /// The claims, decoded into `buffer`.
+    pub(super) fn claims<'b>(&self, buffer: &'b mut Vec<u8>) -> Result<&'b str, Reason> {
+        decoded_text(self.claims, buffer)
     }
 
     pub(super) fn signature(&self) -> Result<Vec<u8>, Reason> {
-        decoded(self.signature)
+        let mut signature = Vec::new();
+        decode(self.signature, &mut signature)?;
+        Ok(signature)
     }
 
     /// What the signature is over: the token up to its second dot.
@@ -45,14 +49,15 @@ impl<'a> Segments<'a> {
 
 /// Base64url without padding, and with no bit that another text would share (RFC 7515 section 2).
 /// No segment is empty.
-fn decoded(segment: &[u8]) -> Result<Vec<u8>, Reason> {
-    URL_SAFE_NO_PAD
-        .decode(segment)
-        .ok()
-        .filter(|bytes| !bytes.is_empty())
-        .ok_or(Reason::InvalidToken)
+fn decode(segment: &[u8], buffer: &mut Vec<u8>) -> Result<(), Reason> {
+    buffer.clear();
+    match URL_SAFE_NO_PAD.decode_vec(segment, buffer) {
+        Ok(()) if !buffer.is_empty() => Ok(()),
+        _ => Err(Reason::InvalidToken),
+    }
 }
 
-fn decoded_text(segment: &[u8]) -> Result<String, Reason> {
-    String::from_utf8(decoded(segment)?).map_err(|_| Reason::InvalidToken)
+fn decoded_text<'b>(segment: &[u8], buffer: &'b mut Vec<u8>) -> Result<&'b str, Reason> {
+    decode(segment, buffer)?;
+    str::from_utf8(buffer).map_err(|_| Reason::InvalidToken)
 }

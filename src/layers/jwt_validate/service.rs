@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use tower_service::Service;
 
@@ -77,13 +76,11 @@ where
         if let Err(why) = bearer::one(token) {
             return ResponseFuture::refuse(&config.common, refusals.malformed(why));
         }
-        let token = Bytes::copy_from_slice(token);
-        match config.validator.inspect(token.clone(), now) {
+        match config.validator.inspect_borrowed(token, now) {
             Ok(unverified) => {
                 let question = config.keys.key(unverified.key_id());
                 let judge = Verifying {
                     shared: Arc::clone(&self.shared),
-                    token,
                     unverified,
                     now,
                 };
@@ -106,7 +103,6 @@ fn admit<B>(request: &mut Request<B>, verified: VerifiedToken) {
 /// A token that waits for its key.
 pub struct Verifying<K> {
     shared: Arc<Shared<K>>,
-    token: Bytes,
     unverified: UnverifiedToken,
     now: UnixTime,
 }
@@ -137,7 +133,7 @@ impl<K, B> Judge<B> for Verifying<K> {
             .verify(&key)
             .map_err(|error| refusals.invalid(error))?;
         config.cache.insert(
-            self.token.clone(),
+            self.unverified.token().clone(),
             verified.clone(),
             key,
             self.now,
@@ -179,11 +175,10 @@ mod tests {
         let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
         let header = part(r#"{"alg":"RS256","typ":"at+jwt","kid":"k"}"#);
         let claims = part(&ClaimsBuilder::new().made_at(now).to_json());
-        let token = Bytes::from(format!("{header}.{claims}.{}", part("signature")));
+        let token = format!("{header}.{claims}.{}", part("signature"));
         let waiting = Verifying {
-            unverified: validator.inspect(token.clone(), now).unwrap(),
+            unverified: validator.inspect(token, now).unwrap(),
             shared: JwtValidateLayer::new(validator, ()).layer(()).shared,
-            token,
             now,
         };
         let shown = format!("{waiting:?}");
