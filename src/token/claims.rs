@@ -1,7 +1,7 @@
 //! What a token says: its claims set, read once and strictly.
 
 use std::{
-    fmt,
+    fmt, slice,
     sync::{Arc, OnceLock},
 };
 
@@ -22,7 +22,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Claims {
     principal: Principal,
-    audience: Arc<[Box<str>]>,
+    audience: Audience,
     expires_at: UnixTime,
     not_before: Option<UnixTime>,
     issued_at: Option<UnixTime>,
@@ -33,6 +33,13 @@ pub struct Claims {
     json: Arc<str>,
     /// The claims as a tree, for whoever asks for one by its path.
     tree: OnceLock<Value>,
+}
+
+/// Nearly every token is for one, which needs no list.
+#[derive(Clone)]
+enum Audience {
+    One(Arc<str>),
+    Several(Arc<[Arc<str>]>),
 }
 
 impl Claims {
@@ -46,20 +53,27 @@ impl Claims {
     pub fn from_json(json: &str) -> Result<Self, Reason> {
         ReadClaims::from_json(json).map(|read| {
             let scopes = read.scopes();
-            let claims = Self::new(read, &[]);
+            let claims = Self::new(read, &[], &[]);
             claims.take_scopes(&scopes, None);
             claims
         })
     }
 
-    /// A copy of what was read, without scopes. The issuer is shared with `issuers`, where it is one
-    /// of them.
-    pub(super) fn new(read: ReadClaims<'_>, issuers: &[Arc<str>]) -> Self {
-        let issuer = issuers.iter().find(|issuer| ***issuer == *read.iss);
-        let issuer = issuer.map_or_else(|| Arc::from(read.iss), Arc::clone);
+    /// A copy of what was read, without scopes. Issuer and audience are shared with those that are
+    /// accepted, where they are among them.
+    pub(super) fn new(read: ReadClaims<'_>, issuers: &[Arc<str>], audiences: &[Arc<str>]) -> Self {
+        let shared = |text: &str, all: &[Arc<str>]| {
+            let one = all.iter().find(|one| ***one == *text);
+            one.map_or_else(|| Arc::from(text), Arc::clone)
+        };
+        let issuer = shared(&read.iss, issuers);
+        let audience = match read.aud.as_slice() {
+            [one] => Audience::One(shared(one, audiences)),
+            all => Audience::Several(all.iter().map(|one| shared(one, audiences)).collect()),
+        };
         Self {
             principal: Principal::new(issuer, read.sub.into(), read.client_id.map(Arc::from)),
-            audience: read.aud.iter().map(|one| Box::from(&**one)).collect(),
+            audience,
             expires_at: read.exp,
             not_before: read.nbf,
             issued_at: read.iat,
@@ -104,7 +118,11 @@ impl Claims {
 
     /// `aud`: whom the token is for. Never empty after verification.
     pub fn audience(&self) -> impl Iterator<Item = &str> {
-        self.audience.iter().map(AsRef::as_ref)
+        let all = match &self.audience {
+            Audience::One(one) => slice::from_ref(one),
+            Audience::Several(all) => all,
+        };
+        all.iter().map(AsRef::as_ref)
     }
 
     /// `exp`: from this instant on (plus leeway) the token is refused.
@@ -212,7 +230,7 @@ mod tests {
         let scoped = |path| {
             let read = ReadClaims::from_json(json).unwrap();
             let scopes = read.scopes();
-            let claims = Claims::new(read, &[]);
+            let claims = Claims::new(read, &[], &[]);
             assert!(claims.scope().is_empty());
             claims.take_scopes(&scopes, path);
             claims

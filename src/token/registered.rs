@@ -1,6 +1,6 @@
 //! The registered claims, as they stand in the JSON text.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, slice, time::Duration};
 
 use crate::{clock::UnixTime, error::Reason, json};
 
@@ -9,15 +9,15 @@ pub(super) struct ReadClaims<'a> {
     pub(super) json: &'a str,
     pub(super) iss: Cow<'a, str>,
     pub(super) sub: Cow<'a, str>,
-    pub(super) aud: Vec<Cow<'a, str>>,
+    pub(super) aud: Texts<'a>,
     pub(super) exp: UnixTime,
     pub(super) nbf: Option<UnixTime>,
     pub(super) iat: Option<UnixTime>,
     pub(super) jti: Option<Cow<'a, str>>,
     pub(super) sid: Option<Cow<'a, str>>,
     pub(super) client_id: Option<Cow<'a, str>>,
-    scope: Scopes<'a>,
-    scp: Scopes<'a>,
+    scope: Texts<'a>,
+    scp: Texts<'a>,
 }
 
 impl<'a> ReadClaims<'a> {
@@ -56,36 +56,50 @@ impl<'a> ReadClaims<'a> {
     /// `scope` and `scp`, separated by spaces. They are taken apart when the signature is known to
     /// be good: that costs as much as the caller likes.
     pub(super) fn scopes(&self) -> String {
-        let items = || self.scope.items().chain(self.scp.items());
-        let mut scopes = String::with_capacity(items().map(|item| item.len() + 1).sum());
-        for item in items() {
-            scopes.push_str(item);
-            scopes.push(' ');
-        }
+        let mut scopes = String::new();
+        self.scope.push_scopes(&mut scopes);
+        self.scp.push_scopes(&mut scopes);
         scopes
     }
 }
 
-/// `scope` or `scp`.
+/// What is a string or an array of strings.
 #[derive(Default)]
-enum Scopes<'a> {
+pub(super) enum Texts<'a> {
     #[default]
     None,
-    /// Separated by spaces.
-    Text(Cow<'a, str>),
-    Items(Vec<Cow<'a, str>>),
+    One(Cow<'a, str>),
+    Several(Vec<Cow<'a, str>>),
 }
 
-impl Scopes<'_> {
-    fn items(&self) -> impl Iterator<Item = &str> {
-        let (text, items) = match self {
-            Self::None => (None, [].as_slice()),
-            Self::Text(text) => (Some(&**text), [].as_slice()),
-            Self::Items(items) => (None, items.as_slice()),
+impl<'a> Texts<'a> {
+    /// `false` where the value is neither.
+    fn set(&mut self, value: json::Value<'a>) -> bool {
+        *self = match value {
+            json::Value::String(one) => Self::One(one),
+            json::Value::Strings(all) => Self::Several(all),
+            _ => return false,
         };
+        true
+    }
+
+    pub(super) const fn as_slice(&self) -> &[Cow<'a, str>] {
+        match self {
+            Self::None => &[],
+            Self::One(one) => slice::from_ref(one),
+            Self::Several(all) => all.as_slice(),
+        }
+    }
+
+    /// As scopes, separated by spaces, behind those that are there.
+    fn push_scopes(&self, scopes: &mut String) {
+        let items = self.as_slice().iter();
         // An item with a space in it is no scope, and not two.
-        let items = items.iter().filter(|item| !item.contains(' '));
-        text.into_iter().chain(items.map(|item| &**item))
+        let is_whole = |item: &&Cow<'_, str>| matches!(self, Self::One(_)) || !item.contains(' ');
+        for item in items.filter(is_whole) {
+            scopes.push_str(item);
+            scopes.push(' ');
+        }
     }
 }
 
@@ -94,7 +108,7 @@ impl Scopes<'_> {
 struct Found<'a> {
     iss: Option<Cow<'a, str>>,
     sub: Option<Cow<'a, str>>,
-    aud: Vec<Cow<'a, str>>,
+    aud: Texts<'a>,
     exp: Option<UnixTime>,
     nbf: Option<UnixTime>,
     iat: Option<UnixTime>,
@@ -102,8 +116,8 @@ struct Found<'a> {
     sid: Option<Cow<'a, str>>,
     client_id: Option<Cow<'a, str>>,
     azp: Option<Cow<'a, str>>,
-    scope: Scopes<'a>,
-    scp: Scopes<'a>,
+    scope: Texts<'a>,
+    scp: Texts<'a>,
     is_mistyped: bool,
     is_other_kind: bool,
 }
@@ -120,17 +134,7 @@ impl<'a> Found<'a> {
             "exp" => set(&mut self.exp, numeric_date(&value)),
             "nbf" => set(&mut self.nbf, numeric_date(&value)),
             "iat" => set(&mut self.iat, numeric_date(&value)),
-            "aud" => match value {
-                json::Value::String(one) => {
-                    self.aud = vec![one];
-                    true
-                }
-                json::Value::Strings(all) => {
-                    self.aud = all;
-                    true
-                }
-                _ => false,
-            },
+            "aud" => self.aud.set(value),
             "scope" => self.scope.set(value),
             "scp" => self.scp.set(value),
             // ID tokens, logout tokens, and tokens that are bound to a key nobody proved to hold.
@@ -146,18 +150,6 @@ impl<'a> Found<'a> {
             _ => true,
         };
         self.is_mistyped |= !is_typed;
-    }
-}
-
-impl<'a> Scopes<'a> {
-    /// `false` where the value is neither a string nor an array of strings.
-    fn set(&mut self, value: json::Value<'a>) -> bool {
-        *self = match value {
-            json::Value::String(text) => Self::Text(text),
-            json::Value::Strings(items) => Self::Items(items),
-            _ => return false,
-        };
-        true
     }
 }
 

@@ -85,7 +85,7 @@ impl Scope {
 
     /// The same for a claim that lists its scopes in an array.
     pub(crate) fn from_claim_items<'a>(items: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut tokens: Vec<ScopeToken> = Vec::new();
+        let mut tokens: Vec<ScopeToken> = Vec::with_capacity(FEW / 2);
         let mut many = HashSet::new();
         for item in items.into_iter().filter(|item| ScopeToken::is_valid(item)) {
             let is_new = if tokens.len() < FEW {

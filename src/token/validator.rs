@@ -56,7 +56,7 @@ pub struct JwtValidator(Arc<Rules>);
 #[derive(Clone, Debug)]
 struct Rules {
     issuers: Vec<Arc<str>>,
-    audiences: Vec<Box<str>>,
+    audiences: Vec<Arc<str>>,
     algorithms: Vec<Algorithm>,
     leeway: Duration,
     max_lifetime: Option<Duration>,
@@ -207,7 +207,7 @@ impl JwtValidator {
         let signature = segments.signature()?;
         self.check_claims(&claims, now)?;
         let scopes = claims.scopes();
-        let claims = Claims::new(claims, &self.0.issuers);
+        let claims = Claims::new(claims, &self.0.issuers, &self.0.audiences);
         let issuer = Arc::clone(claims.principal().issuer());
         Ok(Read {
             rules: Arc::clone(&self.0),
@@ -236,7 +236,7 @@ impl JwtValidator {
         }
         let is_ours =
             |audience: &Cow<'_, str>| rules.audiences.iter().any(|own| **own == **audience);
-        if !claims.aud.iter().any(is_ours) {
+        if !claims.aud.as_slice().iter().any(is_ours) {
             return Err(Reason::WrongAudience);
         }
         if now >= claims.exp.saturating_add(rules.leeway) {
@@ -335,7 +335,7 @@ impl fmt::Debug for UnverifiedToken {
 
 /// For a URL without a path the same with a slash at its end, or without: RFC 3986 section 6.2.3
 /// calls them equal, and issuers write both.
-fn with_other_slash(audience: &str) -> Option<Box<str>> {
+fn with_other_slash(audience: &str) -> Option<Arc<str>> {
     let rest = ["https://", "http://"]
         .iter()
         .find_map(|scheme| audience.strip_prefix(scheme))?;
