@@ -100,8 +100,8 @@ struct Flags {
     #[arg(long, env = "MCP_PROXY_REVOCATION_FILE", value_name = "FILE")]
     revocation_file: Option<PathBuf>,
     /// Where several gateways share revocations, limits and sessions: redis://HOST:PORT,
-    /// redis+sentinel://HOST:PORT,HOST:PORT/MASTER or redis+cluster://HOST:PORT,HOST:PORT, with
-    /// rediss for TLS.
+    /// redis+sentinel://HOST:PORT,HOST:PORT/MASTER or redis+cluster://HOST:PORT,HOST:PORT; with
+    /// rediss for TLS, and USER:PASSWORD@ before the hosts.
     #[arg(
         long,
         env = "MCP_PROXY_REDIS_URL",

@@ -80,6 +80,18 @@ impl MemoryRateLimitStore {
         self.with(key, |shard, key| shard.take(key, quota, cost, now, unknown))
     }
 
+    fn with<T>(&self, key: &RateKey, ask: impl FnOnce(&mut Shard, Hash128) -> T) -> Option<T> {
+        let key = key.hash128();
+        let shard = self.shards.get(key.pick(self.shards.len()))?;
+        // No code that can panic runs under the lock: the counts are whole even if it is poisoned.
+        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(ask(&mut shard, key))
+    }
+}
+
+/// For counts that stand in for those of Redis.
+#[cfg(feature = "redis")]
+impl MemoryRateLimitStore {
     /// When a count that is kept is whole again.
     pub(crate) fn whole_at(&self, key: &RateKey) -> Option<UnixTime> {
         self.with(key, |shard, key| {
@@ -96,14 +108,6 @@ impl MemoryRateLimitStore {
         self.with(key, |shard, key| {
             shard.buckets.remove(&key);
         });
-    }
-
-    fn with<T>(&self, key: &RateKey, ask: impl FnOnce(&mut Shard, Hash128) -> T) -> Option<T> {
-        let key = key.hash128();
-        let shard = self.shards.get(key.pick(self.shards.len()))?;
-        // No code that can panic runs under the lock: the counts are whole even if it is poisoned.
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(ask(&mut shard, key))
     }
 }
 

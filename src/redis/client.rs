@@ -30,8 +30,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How often sentinels are asked who the master is.
 const WATCH: Duration = Duration::from_secs(1);
 
-/// A Redis or Valkey that several instances share: one node, a master that sentinels know, or a
-/// cluster.
+/// A Redis (6.2 or newer) or Valkey that several instances share: one node, a master that sentinels
+/// know, or a cluster.
 ///
 /// | URL | |
 /// |---|---|

@@ -32,7 +32,8 @@ impl Address {
     pub(super) fn from_url(url: &str) -> Result<Self, ConfigError> {
         let (scheme, rest) = url.split_once("://").ok_or_else(unknown)?;
         let (base, form) = scheme.split_once('+').unwrap_or((scheme, ""));
-        if !matches!(base, "redis" | "rediss") {
+        // Behind a # would stand that no certificate need be valid.
+        if !matches!(base, "redis" | "rediss") || rest.contains('#') {
             return Err(unknown());
         }
         match form {
@@ -158,9 +159,6 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn of(rest: &'a str) -> Result<Self, ConfigError> {
-        if rest.contains('#') {
-            return Err(unknown());
-        }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let hosts_at = authority.rfind('@').map_or(0, |at| at + 1);
@@ -269,6 +267,8 @@ mod tests {
             "redis+sentinel://u:hunter2@h/m?x=y",
             "redis+sentinel://u:hunter2@h,/m",
             "redis+sentinel://u:hunter2@h/m#insecure",
+            "redis+cluster://u:hunter2@h#insecure",
+            "rediss://u:hunter2@h/#insecure",
             "redis+sentinel://u:hunter2@h/m/db",
             "redis+cluster://u:hunter2@h/3",
             "redis+cluster://u:hunter2@h,,i",

@@ -85,6 +85,7 @@ impl Entries {
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
         if shard.entries.len() >= shard.sweep_at.max(FEW) {
             shard.entries.retain(|_, entry| entry.is_in_force(now));
+            shard.entries.shrink_to_fit();
             shard.sweep_at = shard.entries.len() * 2;
         }
         let entry = shard.entries.entry(key).or_insert(Entry {

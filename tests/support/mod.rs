@@ -14,6 +14,8 @@
 
 pub mod gateway;
 pub mod redis;
+pub mod revocations;
+pub mod tls;
 pub mod upstream;
 
 use std::{
