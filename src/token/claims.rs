@@ -52,16 +52,15 @@ impl Claims {
     /// the wrong type; [`Reason::WrongType`] where the claims are those of another kind of token.
     pub fn from_json(json: &str) -> Result<Self, Reason> {
         ReadClaims::from_json(json).map(|read| {
-            let scopes = read.scopes();
-            let claims = Self::new(read, &[], &[]);
-            claims.take_scopes(&scopes, None);
+            let claims = Self::new(&read, &[], &[]);
+            claims.take_scopes(&read.scopes(), None);
             claims
         })
     }
 
     /// A copy of what was read, without scopes. Issuer and audience are shared with those that are
     /// accepted, where they are among them.
-    pub(super) fn new(read: ReadClaims<'_>, issuers: &[Arc<str>], audiences: &[Arc<str>]) -> Self {
+    pub(super) fn new(read: &ReadClaims<'_>, issuers: &[Arc<str>], audiences: &[Arc<str>]) -> Self {
         let shared = |text: &str, all: &[Arc<str>]| {
             let one = all.iter().find(|one| ***one == *text);
             one.map_or_else(|| Arc::from(text), Arc::clone)
@@ -72,13 +71,17 @@ impl Claims {
             all => Audience::Several(all.iter().map(|one| shared(one, audiences)).collect()),
         };
         Self {
-            principal: Principal::new(issuer, read.sub.into(), read.client_id.map(Arc::from)),
+            principal: Principal::new(
+                issuer,
+                Arc::from(&*read.sub),
+                read.client_id.as_deref().map(Arc::from),
+            ),
             audience,
             expires_at: read.exp,
             not_before: read.nbf,
             issued_at: read.iat,
-            jwt_id: read.jti.map(Arc::from),
-            session_id: read.sid.map(Arc::from),
+            jwt_id: read.jti.as_deref().map(Arc::from),
+            session_id: read.sid.as_deref().map(Arc::from),
             scope: OnceLock::new(),
             json: read.json.into(),
             tree: OnceLock::new(),
@@ -229,10 +232,9 @@ mod tests {
         let json = r#"{"iss":"https://i","sub":"a","exp":1,"scope":"a","roles":["g h","i"],"https://x.y/z":"j a"}"#;
         let scoped = |path| {
             let read = ReadClaims::from_json(json).unwrap();
-            let scopes = read.scopes();
-            let claims = Claims::new(read, &[], &[]);
+            let claims = Claims::new(&read, &[], &[]);
             assert!(claims.scope().is_empty());
-            claims.take_scopes(&scopes, path);
+            claims.take_scopes(&read.scopes(), path);
             claims
         };
         assert_eq!(scoped(Some("roles")).scope().to_string(), "a i");

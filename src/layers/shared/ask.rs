@@ -116,7 +116,8 @@ where
         }
     }
 
-    fn wait(ready: &mut S, request: Request<B>, question: Q, judge: J) -> Self
+    /// Calls the service that is ready, or refuses, once the question is answered.
+    pub(crate) fn wait(ready: &mut S, request: Request<B>, question: Q, judge: J) -> Self
     where
         S: Clone,
     {
@@ -133,7 +134,7 @@ where
 
 /// The answer, where it is there at once. Else it is polled again with the task's own waker, so that
 /// none is lost.
-fn at_once<Q: Future + Unpin>(question: &mut Q) -> Poll<Q::Output> {
+pub(crate) fn at_once<Q: Future + Unpin>(question: &mut Q) -> Poll<Q::Output> {
     Pin::new(question).poll(&mut Context::from_waker(Waker::noop()))
 }
 
