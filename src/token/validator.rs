@@ -4,7 +4,9 @@ use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{header::Header, registered::ReadClaims, segments::Segments};
+use super::{
+    header::Header, known_scopes::KnownScopes, registered::ReadClaims, segments::Segments,
+};
 use crate::{
     clock::UnixTime,
     error::{ConfigError, Reason},
@@ -61,6 +63,18 @@ struct Rules {
     max_lifetime: Option<Duration>,
     is_strict: bool,
     scope_claim: Option<Box<str>>,
+    scopes: Arc<KnownScopes>,
+}
+
+impl Rules {
+    /// The proof of a token whose signature is good.
+    fn proven(&self, claims: Claims, scopes: &str) -> VerifiedToken {
+        let scope = match &self.scope_claim {
+            None => self.scopes.read(scopes),
+            Some(path) => claims.scope_with(scopes, path),
+        };
+        VerifiedToken::assertion(claims.with_scope(scope))
+    }
 }
 
 impl JwtValidator {
@@ -80,6 +94,7 @@ impl JwtValidator {
             max_lifetime: None,
             is_strict: false,
             scope_claim: None,
+            scopes: Arc::default(),
         }))
         .with_issuer(issuer)?
         .with_audience(audience)
@@ -286,15 +301,14 @@ impl ReadToken<'_> {
     pub(crate) fn verify(self, key: &VerificationKey) -> Result<VerifiedToken, TokenError> {
         check_signature(key, &self.key_id, self.signed, &self.signature)?;
         let claims = Claims::new(&self.claims, &self.rules.issuers, &self.rules.audiences);
-        claims.take_scopes(&self.claims.scopes(), self.rules.scope_claim.as_deref());
-        Ok(VerifiedToken::assertion(claims))
+        Ok(self.rules.proven(claims, &self.claims.scopes()))
     }
 
     /// The same for later: `token` is the text.
     pub(crate) fn into_unverified(self, token: Bytes) -> UnverifiedToken {
         UnverifiedToken {
             claims: Claims::new(&self.claims, &self.rules.issuers, &self.rules.audiences),
-            scopes: self.claims.scopes(),
+            scopes: self.claims.scopes().into(),
             rules: Arc::clone(self.rules),
             key_id: self.key_id,
             signature: self.signature,
@@ -326,7 +340,7 @@ pub struct UnverifiedToken {
     key_id: VerificationKeyId,
     claims: Claims,
     /// Not yet taken apart.
-    scopes: String,
+    scopes: Box<str>,
     signature: Vec<u8>,
     token: Bytes,
     /// How much of the token is signed.
@@ -354,9 +368,7 @@ impl UnverifiedToken {
     pub fn verify(&self, key: &VerificationKey) -> Result<VerifiedToken, TokenError> {
         let signed = self.token.get(..self.signed).unwrap_or_default();
         check_signature(key, &self.key_id, signed, &self.signature)?;
-        let claims = self.claims.clone();
-        claims.take_scopes(&self.scopes, self.rules.scope_claim.as_deref());
-        Ok(VerifiedToken::assertion(claims))
+        Ok(self.rules.proven(self.claims.clone(), &self.scopes))
     }
 }
 
