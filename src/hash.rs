@@ -1,56 +1,24 @@
 //! A keyed 128-bit hash: what stands for a key in the tables in memory.
 
-use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
+use std::{
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    ops::BitXor,
+    sync::LazyLock,
+};
 
-/// Hashes to 128 bits under a random key of this process: twice SipHash-1-3, each with a key of its
-/// own.
+/// The random key of this process: one for each half.
+static KEY: LazyLock<[RandomState; 2]> = LazyLock::new(Default::default);
+
+/// A value hashed to 128 bits under a random key of this process: twice SipHash-1-3, each with a key
+/// of its own.
 ///
 /// Nobody outside can aim for a collision. By chance two of a million entries share a hash once
 /// in 10^26 processes, so a table may keep the hash and forget the key.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct KeyedHash {
-    low: RandomState,
-    high: RandomState,
-}
-
-impl KeyedHash {
-    pub(crate) fn of(&self, value: &impl Hash) -> Hash128 {
-        self.begin(value).finish()
-    }
-
-    /// Begins with what several keys have in common.
-    pub(crate) fn begin(&self, value: &impl Hash) -> Begun {
-        let begun = Begun {
-            low: self.low.build_hasher(),
-            high: self.high.build_hasher(),
-        };
-        begun.and(value)
-    }
-}
-
-/// A hash of a first part, to go on from.
-#[derive(Clone, Debug)]
-pub(crate) struct Begun {
-    low: DefaultHasher,
-    high: DefaultHasher,
-}
-
-impl Begun {
-    pub(crate) fn and(mut self, value: &impl Hash) -> Self {
-        value.hash(&mut self.low);
-        value.hash(&mut self.high);
-        self
-    }
-
-    pub(crate) fn finish(&self) -> Hash128 {
-        Hash128 {
-            low: self.low.finish(),
-            high: self.high.finish(),
-        }
-    }
-}
-
-/// 128 bits in two words: eight bytes less an entry in a table than an aligned `u128`.
+///
+/// In two words: eight bytes less an entry in a table than an aligned `u128`.
+//
+// The key is the process's and no table's, so that a token or a principal is hashed once, and not at
+// each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hash128 {
     low: u64,
@@ -58,6 +26,14 @@ pub(crate) struct Hash128 {
 }
 
 impl Hash128 {
+    pub(crate) fn of(value: &impl Hash) -> Self {
+        let [low, high] = &*KEY;
+        Self {
+            low: low.hash_one(value),
+            high: high.hash_one(value),
+        }
+    }
+
     /// Half of the bits.
     pub(crate) const fn low(self) -> u64 {
         self.low
@@ -67,6 +43,20 @@ impl Hash128 {
     #[allow(clippy::cast_possible_truncation)]
     pub(crate) const fn pick(self, of: usize) -> usize {
         (self.high >> 32) as usize % of
+    }
+}
+
+/// The hash of several parts together. Each is to be hashed with its role, so that no two stand for
+/// the same: then it is tabulation hashing, in which a pair of keys is as unlikely to meet as in the
+/// hashes of the parts.
+impl BitXor for Hash128 {
+    type Output = Self;
+
+    fn bitxor(self, other: Self) -> Self {
+        Self {
+            low: self.low ^ other.low,
+            high: self.high ^ other.high,
+        }
     }
 }
 
@@ -101,14 +91,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_told_apart_and_keys_differ() {
-        let (one, other) = (KeyedHash::default(), KeyedHash::default());
-        assert_eq!(one.of(&("a", "b")), one.of(&("a", "b")));
-        assert_ne!(one.of(&("a|b", "c")), one.of(&("a", "b|c")));
-        assert_ne!(one.of(&("ab", "")), one.of(&("a", "b")));
-        assert_ne!(one.of(&"a"), other.of(&"a"));
-        assert_eq!(one.begin(&"a").and(&"b").finish(), one.of(&("a", "b")));
-        let hash = one.of(&"a");
+    fn parts_are_told_apart_and_halves_differ() {
+        assert_eq!(Hash128::of(&("a", "b")), Hash128::of(&("a", "b")));
+        assert_ne!(Hash128::of(&("a|b", "c")), Hash128::of(&("a", "b|c")));
+        assert_ne!(Hash128::of(&("ab", "")), Hash128::of(&("a", "b")));
+        let hash = Hash128::of(&"a");
         assert_ne!(hash.low, hash.high);
+        assert_eq!((hash ^ Hash128::of(&"b")) ^ Hash128::of(&"b"), hash);
     }
 }

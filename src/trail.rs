@@ -2,8 +2,8 @@
 
 use std::{
     fmt, mem,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use crate::{
@@ -23,16 +23,29 @@ pub struct AuthTrail(Arc<Slots>);
 
 #[derive(Debug, Default)]
 struct Slots {
-    action: OnceLock<&'static str>,
+    /// Apart, because every layer that leaves something looks whether it is there.
     token: OnceLock<VerifiedToken>,
-    request: OnceLock<McpRequest>,
-    required: OnceLock<Scope>,
-    key_name: OnceLock<Arc<str>>,
-    revocation: OnceLock<AuditRevocation>,
-    rate_limit: OnceLock<AuditRateLimit>,
-    upstream_called: OnceLock<Instant>,
-    upstream_took: OnceLock<Duration>,
-    stream: Mutex<Stream>,
+    facts: Mutex<Facts>,
+}
+
+/// What was found out.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// What was asked, where it is no MCP message: `metadata`, `preflight`.
+    pub(crate) action: Option<&'static str>,
+    /// What was asked.
+    pub(crate) request: Option<McpRequest>,
+    /// The scopes that the operation needs.
+    pub(crate) required: Option<Scope>,
+    /// The name of the key that was injected.
+    pub(crate) key_name: Option<Arc<str>>,
+    /// What became of the question whether the token was revoked.
+    pub(crate) revocation: Option<AuditRevocation>,
+    /// What the limits said.
+    pub(crate) rate_limit: Option<AuditRateLimit>,
+    /// How long the service behind took to answer.
+    pub(crate) upstream: Option<Duration>,
+    stream: Stream,
 }
 
 /// A stream whose end is to be told.
@@ -67,19 +80,20 @@ pub(crate) struct StreamEnd {
     pub(crate) revocation: Option<AuditRevocation>,
 }
 
-/// Fills a slot. The first word counts.
+impl Facts {
+    /// Whether the response is a stream whose end will be told.
+    pub(crate) const fn has_stream(&self) -> bool {
+        matches!(self.stream, Stream::Guarded)
+    }
+}
+
+/// Fills a slot. The first word counts: whoever comes second knows nothing better.
 macro_rules! slots {
-    ($($(#[$doc:meta])* $set:ident $get:ident: $type:ty;)*) => {
+    ($($set:ident $slot:ident: $type:ty;)*) => {
         impl AuthTrail {
             $(
-                $(#[$doc])*
                 pub(crate) fn $set(&self, value: $type) {
-                    // Whoever comes second knows nothing better.
-                    let _ = self.0.$get.set(value);
-                }
-
-                pub(crate) fn $get(&self) -> Option<&$type> {
-                    self.0.$get.get()
+                    self.facts().$slot.get_or_insert(value);
                 }
             )*
         }
@@ -87,24 +101,18 @@ macro_rules! slots {
 }
 
 slots! {
-    /// What was asked, where it is no MCP message: `metadata`, `preflight`.
     set_action action: &'static str;
-    /// What was asked.
     set_request request: McpRequest;
-    /// The scopes that the operation needs.
     set_required required: Scope;
-    /// The name of the key that was injected.
     set_key_name key_name: Arc<str>;
-    /// What became of the question whether the token was revoked.
     set_revocation revocation: AuditRevocation;
-    /// What the limits said.
     set_rate_limit rate_limit: AuditRateLimit;
+    set_upstream upstream: Duration;
 }
 
 impl AuthTrail {
     /// Notes who is calling.
     pub fn set_token(&self, token: &VerifiedToken) {
-        // Every layer that needs the caller says this: only the first is worth a clone.
         self.0.token.get_or_init(|| token.clone());
     }
 
@@ -112,45 +120,30 @@ impl AuthTrail {
         self.0.token.get()
     }
 
-    /// The service behind is called now.
-    pub(crate) fn upstream_called(&self) {
-        let _ = self.0.upstream_called.set(Instant::now());
-    }
-
-    /// The service behind has answered.
-    pub(crate) fn upstream_answered(&self) {
-        if let Some(called) = self.0.upstream_called.get() {
-            let _ = self.0.upstream_took.set(called.elapsed());
-        }
-    }
-
-    pub(crate) fn upstream_took(&self) -> Option<Duration> {
-        self.0.upstream_took.get().copied()
+    /// All that was found out, which is told once.
+    pub(crate) fn take(&self) -> Facts {
+        mem::take(&mut *self.facts())
     }
 
     /// The response is a stream whose end will be told.
     pub(crate) fn stream_is_guarded(&self) {
-        self.swap_stream(Stream::Guarded);
+        self.facts().stream = Stream::Guarded;
     }
 
-    /// Tells a listener how the guarded stream ends, if there is one and it has not ended yet.
-    pub(crate) fn on_stream_end<L>(&self, listener: impl FnOnce() -> L)
-    where
-        L: FnOnce(StreamEnd) + Send + 'static,
-    {
-        if let Stream::Guarded = self.swap_stream(Stream::None) {
-            self.swap_stream(Stream::Listened(Box::new(listener())));
-        }
+    /// Tells a listener how the guarded stream ends.
+    pub(crate) fn on_stream_end(&self, listener: impl FnOnce(StreamEnd) + Send + 'static) {
+        self.facts().stream = Stream::Listened(Box::new(listener));
     }
 
     pub(crate) fn stream_ended(&self, end: StreamEnd) {
-        if let Stream::Listened(listener) = self.swap_stream(Stream::None) {
+        let stream = mem::take(&mut self.facts().stream);
+        if let Stream::Listened(listener) = stream {
             listener(end);
         }
     }
 
-    fn swap_stream(&self, stream: Stream) -> Stream {
-        let mut slot = self.0.stream.lock().unwrap_or_else(PoisonError::into_inner);
-        mem::replace(&mut *slot, stream)
+    /// No code that can panic runs under the lock.
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.0.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,13 +2,14 @@
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use crate::token::Principal;
+use crate::{hash::Hash128, token::Principal};
 
 /// Whose count it is: the limit's name, and what the limit is kept for. Parts are kept apart, so
 /// that no two callers can be joined to one key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RateKey {
     pub(crate) limit: Arc<str>,
+    limit_hash: Hash128,
     pub(crate) principal: Option<Principal>,
     pub(crate) client_id: Option<Arc<str>>,
     pub(crate) tool: Option<Arc<str>>,
@@ -19,8 +20,10 @@ pub struct RateKey {
 impl RateKey {
     /// A key of a limit by its name, for nobody in particular: one count for all.
     pub fn new(limit: impl Into<Arc<str>>) -> Self {
+        let limit = limit.into();
         Self {
-            limit: limit.into(),
+            limit_hash: Hash128::of(&("limit", &limit)),
+            limit,
             principal: None,
             client_id: None,
             tool: None,
@@ -68,6 +71,31 @@ impl RateKey {
             ),
         });
         self
+    }
+
+    /// What stands for the key in the tables in memory. That of a limit and a principal, which
+    /// nearly every key is of, is there already.
+    pub(crate) fn hash128(&self) -> Hash128 {
+        let Self {
+            limit: _,
+            limit_hash,
+            principal,
+            client_id,
+            tool,
+            session,
+            peer,
+        } = self;
+        let text = |role, text: &Option<Arc<str>>| Some(Hash128::of(&(role, text.as_ref()?)));
+        [
+            principal.as_ref().map(Principal::hash128),
+            text("client", client_id),
+            text("tool", tool),
+            text("session", session),
+            peer.map(|peer| Hash128::of(&("peer", peer))),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(*limit_hash, std::ops::BitXor::bitxor)
     }
 
     /// The name of the limit.

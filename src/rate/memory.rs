@@ -12,7 +12,7 @@ use std::{
 use crate::{
     clock::UnixTime,
     error::StoreError,
-    hash::{AsItIs, Hash128, KeyedHash},
+    hash::{AsItIs, Hash128},
     rate::{Quota, RateKey, RateLimitStore, Verdict, gcra},
 };
 
@@ -47,7 +47,6 @@ use crate::{
 #[must_use]
 pub struct MemoryRateLimitStore {
     shards: Arc<[Mutex<Shard>]>,
-    hash: KeyedHash,
 }
 
 impl MemoryRateLimitStore {
@@ -66,7 +65,6 @@ impl MemoryRateLimitStore {
             shards: (0..shards)
                 .map(|_| Mutex::new(Shard::new(capacity)))
                 .collect(),
-            hash: KeyedHash::default(),
         }
     }
 
@@ -83,7 +81,7 @@ impl MemoryRateLimitStore {
     }
 
     fn with<T>(&self, key: &RateKey, ask: impl FnOnce(&mut Shard, Hash128) -> T) -> Option<T> {
-        let key = self.hash.of(key);
+        let key = key.hash128();
         let shard = self.shards.get(key.pick(self.shards.len()))?;
         // No code that can panic runs under the lock: the counts are whole even if it is poisoned.
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);

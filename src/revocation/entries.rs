@@ -11,8 +11,8 @@ use std::{
 
 use crate::{
     clock::UnixTime,
-    hash::{AsItIs, Begun, Hash128, KeyedHash},
-    token::VerifiedToken,
+    hash::{AsItIs, Hash128},
+    token::{Name, VerifiedToken},
 };
 
 /// Enough that a shard of a million entries is rebuilt in half a millisecond.
@@ -20,15 +20,6 @@ const SHARDS: usize = 64;
 
 /// A shard that holds fewer entries is not swept.
 const FEW: usize = 16;
-
-/// What an entry names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
-    Token,
-    Session,
-    Client,
-    Subject,
-}
 
 /// Unix seconds up to the year 2106. The last one stands for all that come after it.
 type Seconds = u32;
@@ -66,9 +57,8 @@ struct Shard {
 
 pub(super) struct Entries {
     shards: Box<[RwLock<Shard>]>,
-    /// Whether there ever was an entry of the kind.
+    /// Whether there ever was an entry for a name of the kind.
     any: [AtomicBool; 4],
-    hash: KeyedHash,
 }
 
 impl Entries {
@@ -76,21 +66,20 @@ impl Entries {
         Self {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             any: Default::default(),
-            hash: KeyedHash::default(),
         }
     }
 
     pub(super) fn add(
         &self,
-        kind: Kind,
+        name: Name,
         iss: &str,
         id: &str,
         issued_up_to: UnixTime,
         until: UnixTime,
         now: UnixTime,
     ) {
-        let (key, shard) = self.place(self.hash.begin(&iss), kind, id);
-        let (Some(shard), Some(any)) = (shard, self.any.get(kind as usize)) else {
+        let key = name.hash(iss, id);
+        let (Some(shard), Some(any)) = (self.shard(key), self.any.get(name as usize)) else {
             return;
         };
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
@@ -110,33 +99,23 @@ impl Entries {
 
     /// Whether one of them names the token. The time is asked for only where it matters.
     pub(super) fn hold(&self, token: &VerifiedToken, now: impl Fn() -> UnixTime) -> bool {
-        let claims = token.claims();
-        let principal = claims.principal();
-        let asked = [
-            (Kind::Token, claims.jwt_id()),
-            (Kind::Session, claims.session_id()),
-            (Kind::Client, principal.client_id()),
-            (Kind::Subject, Some(principal.subject())),
-        ];
-        // The issuer is hashed once, and only where anything may be found.
-        let mut issuer = None;
-        asked.into_iter().zip(&self.any).any(|((kind, id), any)| {
-            let Some(id) = id.filter(|_| any.load(Ordering::Acquire)) else {
+        if !self.any.iter().any(|any| any.load(Ordering::Acquire)) {
+            return false;
+        }
+        token.names().iter().zip(&self.any).any(|(key, any)| {
+            let Some(key) = key.filter(|_| any.load(Ordering::Acquire)) else {
                 return false;
             };
-            let issuer = issuer.get_or_insert_with(|| self.hash.begin(&&**principal.issuer()));
-            let (key, shard) = self.place(issuer.clone(), kind, id);
-            let entry = shard.and_then(|shard| {
+            let entry = self.shard(key).and_then(|shard| {
                 let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
                 shard.entries.get(&key).copied()
             });
-            entry.is_some_and(|entry| entry.names(claims.issued_at()) && entry.is_in_force(now()))
+            entry.is_some_and(|entry| entry.names(token.issued_at()) && entry.is_in_force(now()))
         })
     }
 
-    fn place(&self, issuer: Begun, kind: Kind, id: &str) -> (Hash128, Option<&RwLock<Shard>>) {
-        let key = issuer.and(&(kind, id)).finish();
-        (key, self.shards.get(key.pick(self.shards.len())))
+    fn shard(&self, key: Hash128) -> Option<&RwLock<Shard>> {
+        self.shards.get(key.pick(self.shards.len()))
     }
 
     #[cfg(test)]

@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::{
-    clock::UnixTime,
-    revocation::entries::{Entries, Kind},
-};
+use crate::{clock::UnixTime, revocation::entries::Entries, token::Name};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,23 +41,23 @@ pub(super) fn apply(
         (None, [only]) => &**only,
         (None, _) => return Err("iss is missing, and there are several issuers"),
     };
-    let (kind, id) = match (&line.jti, &line.sid, &line.client_id, &line.sub) {
-        (Some(id), None, None, None) => (Kind::Token, id),
-        (None, Some(id), None, None) => (Kind::Session, id),
-        (None, None, Some(id), None) => (Kind::Client, id),
-        (None, None, None, Some(id)) => (Kind::Subject, id),
+    let (name, id) = match (&line.jti, &line.sid, &line.client_id, &line.sub) {
+        (Some(id), None, None, None) => (Name::Token, id),
+        (None, Some(id), None, None) => (Name::Session, id),
+        (None, None, Some(id), None) => (Name::Client, id),
+        (None, None, None, Some(id)) => (Name::Subject, id),
         _ => return Err("not exactly one of jti, sid, client_id and sub"),
     };
     if id.is_empty() {
         return Err("the id is empty");
     }
-    let issued_up_to = match (kind, line.until) {
-        (Kind::Subject, None) => now,
-        (Kind::Subject, Some(until)) => UnixTime::from_secs(until),
+    let issued_up_to = match (name, line.until) {
+        (Name::Subject, None) => now,
+        (Name::Subject, Some(until)) => UnixTime::from_secs(until),
         (_, None) => UnixTime::MAX,
         (_, Some(_)) => return Err("until goes with sub only"),
     };
-    entries.add(kind, iss, id, issued_up_to, UnixTime::MAX, now);
+    entries.add(name, iss, id, issued_up_to, UnixTime::MAX, now);
     Ok(())
 }
 

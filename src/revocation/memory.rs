@@ -12,10 +12,10 @@ use crate::{
     error::{ConfigError, StoreError},
     revocation::{
         Revocation, RevocationStore,
-        entries::{Entries, Kind},
+        entries::Entries,
         follow::{self, Follower},
     },
-    token::VerifiedToken,
+    token::{Name, VerifiedToken},
 };
 
 /// Revocations in memory, for one instance. Clones share them.
@@ -72,25 +72,25 @@ impl MemoryRevocationStore {
     /// Revokes one token, by its `iss` and `jti` (RFC 7519 sections 4.1.1, 4.1.7). A token without
     /// `jti` cannot be revoked this way.
     pub fn revoke_token(&self, iss: &str, jti: &str, until: UnixTime) {
-        self.revoke(Kind::Token, iss, jti, UnixTime::MAX, until);
+        self.revoke(Name::Token, iss, jti, UnixTime::MAX, until);
     }
 
     /// Revokes every token of a session at the issuer, by its `iss` and `sid` (OpenID Connect
     /// Back-Channel Logout 1.0 section 2.1).
     pub fn revoke_session(&self, iss: &str, sid: &str, until: UnixTime) {
-        self.revoke(Kind::Session, iss, sid, UnixTime::MAX, until);
+        self.revoke(Name::Session, iss, sid, UnixTime::MAX, until);
     }
 
     /// Revokes every token of a client, by its `iss` and `client_id` (else `azp`), whoever uses it.
     pub fn revoke_client(&self, iss: &str, client_id: &str, until: UnixTime) {
-        self.revoke(Kind::Client, iss, client_id, UnixTime::MAX, until);
+        self.revoke(Name::Client, iss, client_id, UnixTime::MAX, until);
     }
 
     /// Revokes every token of a subject, by its `iss` and `sub`, with an `iat` up to the second of
     /// `issued_up_to`. A token without `iat` counts as older. Tokens made later are honoured: the
     /// subject may log in again.
     pub fn revoke_subject(&self, iss: &str, sub: &str, issued_up_to: UnixTime, until: UnixTime) {
-        self.revoke(Kind::Subject, iss, sub, issued_up_to, until);
+        self.revoke(Name::Subject, iss, sub, issued_up_to, until);
     }
 
     /// Reads revocations from a file, and goes on reading it while it grows.
@@ -133,9 +133,9 @@ impl MemoryRevocationStore {
         Ok(())
     }
 
-    fn revoke(&self, kind: Kind, iss: &str, id: &str, issued_up_to: UnixTime, until: UnixTime) {
+    fn revoke(&self, name: Name, iss: &str, id: &str, issued_up_to: UnixTime, until: UnixTime) {
         let now = self.clock.now();
-        self.entries.add(kind, iss, id, issued_up_to, until, now);
+        self.entries.add(name, iss, id, issued_up_to, until, now);
     }
 }
 

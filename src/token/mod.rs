@@ -7,6 +7,7 @@ mod claims;
 mod error;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod header;
+mod names;
 mod principal;
 mod scope;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
@@ -20,6 +21,7 @@ mod wycheproof;
 
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 pub(crate) use self::cache::TokenCache;
+pub(crate) use self::names::{Name, Names};
 pub use self::{
     claims::Claims,
     principal::Principal,

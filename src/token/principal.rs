@@ -1,6 +1,11 @@
 //! Who is calling.
 
-use std::sync::Arc;
+use std::{
+    hash::{Hash, Hasher},
+    sync::{Arc, OnceLock},
+};
+
+use crate::hash::Hash128;
 
 /// Who is calling: issuer, subject and client.
 ///
@@ -8,14 +13,16 @@ use std::sync::Arc;
 /// client are one principal; one user behind two clients is two.
 ///
 /// Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub struct Principal(Arc<Parts>);
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 struct Parts {
     iss: Arc<str>,
     sub: Arc<str>,
     client_id: Option<Arc<str>>,
+    /// Made when it is first asked for, and then kept with the token.
+    hash: OnceLock<Hash128>,
 }
 
 impl Principal {
@@ -24,6 +31,7 @@ impl Principal {
             iss,
             sub,
             client_id,
+            hash: OnceLock::new(),
         }))
     }
 
@@ -50,5 +58,33 @@ impl Principal {
     #[must_use]
     pub fn is_machine(&self) -> bool {
         self.0.client_id.as_ref() == Some(&self.0.sub)
+    }
+
+    /// What stands for the principal in the tables in memory.
+    pub(crate) fn hash128(&self) -> Hash128 {
+        let Parts {
+            iss,
+            sub,
+            client_id,
+            hash,
+        } = &*self.0;
+        *hash.get_or_init(|| Hash128::of(&("principal", iss, sub, client_id)))
+    }
+}
+
+/// All of it counts.
+impl PartialEq for Principal {
+    fn eq(&self, other: &Self) -> bool {
+        self.issuer() == other.issuer()
+            && self.subject() == other.subject()
+            && self.client_id() == other.client_id()
+    }
+}
+
+impl Eq for Principal {}
+
+impl Hash for Principal {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.hash128().hash(state);
     }
 }

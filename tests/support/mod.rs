@@ -15,6 +15,7 @@
 pub mod gateway;
 pub mod redis;
 pub mod revocations;
+pub mod tls;
 pub mod upstream;
 
 use std::{

@@ -2,6 +2,7 @@
 
 mod fetch;
 mod freshness;
+mod in_force;
 mod keeper;
 mod location;
 mod source;

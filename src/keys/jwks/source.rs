@@ -9,12 +9,12 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwapOption;
 use quick_cache::sync::Cache;
 use tokio::{runtime::Handle, sync::watch, time::timeout};
 
 use super::{
     fetch::{Fetch, FetchError},
+    in_force::InForce,
     keeper,
     state::{Cause, Change, Sought, State, Verdict},
 };
@@ -39,20 +39,13 @@ pub(super) struct Source {
     fetch: Arc<dyn Fetch>,
     clock: Arc<dyn Clock>,
     max_stale: Duration,
-    in_force: ArcSwapOption<InForce>,
+    in_force: InForce,
     progress: Mutex<Progress>,
     /// What fresh sets lacked, and when they were fetched.
     lacking: Cache<(Option<Arc<str>>, Algorithm), UnixTime>,
     is_kept_fresh: AtomicBool,
     /// Announces the end of every fetch; closes when the source is dropped.
     ends: watch::Sender<()>,
-}
-
-/// What a known key is answered from, without a lock.
-#[derive(Debug)]
-struct InForce {
-    keys: KeySet,
-    until: UnixTime,
 }
 
 #[derive(Debug)]
@@ -84,7 +77,7 @@ impl Source {
             fetch,
             clock,
             max_stale,
-            in_force: ArcSwapOption::empty(),
+            in_force: InForce::default(),
             progress: Mutex::new(Progress {
                 state: State::new(max_stale),
                 skipped: 0,
@@ -116,18 +109,12 @@ impl Source {
 
     /// Whether there are keys that are in force.
     pub(super) fn is_ready(&self) -> bool {
-        let in_force = self.in_force.load();
-        in_force
-            .as_ref()
-            .is_some_and(|set| self.clock.now() < set.until)
+        self.in_force.is_ready(self.clock.now())
     }
 
     /// The key, where it is known and in force: no lock, nothing to wait for.
     pub(super) fn known(&self, id: &VerificationKeyId) -> Option<VerificationKey> {
-        let in_force = self.in_force.load();
-        let set = in_force.as_ref()?;
-        let key = find(&set.keys, id)?;
-        (self.clock.now() < set.until).then(|| key.clone())
+        self.in_force.known(id, self.clock.now())
     }
 
     /// The answer for a key that is not known, which a fetch may bring.
@@ -152,10 +139,9 @@ impl Source {
         }
         let mut progress = self.progress();
         let now = self.clock.now();
-        let in_force = self.in_force.load();
-        let key = in_force.as_ref().and_then(|set| find(&set.keys, id));
+        let key = self.in_force.find(id);
         let remembered = || (id.kid().cloned(), id.algorithm());
-        let sought = match key {
+        let sought = match &key {
             Some(_) => Sought::InSet,
             None => Sought::NotInSet {
                 lacked_at: self.lacking.get(&remembered()),
@@ -168,7 +154,7 @@ impl Source {
             progress.state.verdict(sought, is_under_way, now)
         };
         match verdict {
-            Verdict::Verify => Judged::Answer(Ok(key.cloned())),
+            Verdict::Verify => Judged::Answer(Ok(key)),
             Verdict::Unavailable => Judged::Answer(self.unavailable()),
             Verdict::Unknown => {
                 if let (Sought::NotInSet { lacked_at: None }, Some(fetched_at)) =
@@ -240,7 +226,7 @@ impl Source {
         let (change, error) = match fetched {
             Ok((keys, ttl)) => {
                 let change = progress.state.succeeded(started_at, ttl, jitter());
-                self.swap(&keys, progress.state.in_force_until());
+                self.in_force.swap(&keys, progress.state.in_force_until());
                 let skipped = keys.skipped();
                 if std::mem::replace(&mut progress.skipped, skipped) != skipped {
                     tracing::warn!(issuer = ?self.issuer, skipped, "keys that cannot be used");
@@ -256,25 +242,6 @@ impl Source {
         drop(progress);
         self.log(change, error.as_ref());
         self.ends.send_replace(());
-    }
-
-    /// Puts a new set in force, whole. A key that stays is the same object as before, so that its
-    /// end moves on for the tokens that were verified with it, or comes at once when it goes.
-    fn swap(&self, new: &KeySet, until: UnixTime) {
-        let old = self.in_force.load_full();
-        let old_keys = || old.iter().flat_map(|set| set.keys.keys());
-        // Of two keys that are the same, the first is taken.
-        let staying = old_keys().filter(|key| new.holds(key));
-        let merged = KeySet::from_keys(staying.chain(new.keys()).cloned());
-        let keys = merged.unwrap_or_else(|_| new.clone());
-        for key in keys.keys() {
-            key.set_in_force_until(until);
-        }
-        let gone: Vec<_> = old_keys().filter(|key| !keys.holds(key)).cloned().collect();
-        self.in_force.store(Some(Arc::new(InForce { keys, until })));
-        for key in gone {
-            key.set_in_force_until(UnixTime::EPOCH);
-        }
     }
 
     fn log(&self, change: Option<Change>, error: Option<&FetchError>) {
@@ -349,10 +316,6 @@ impl Progress {
             .as_ref()
             .filter(|flight| flight.has_changed().is_ok())
     }
-}
-
-fn find<'a>(keys: &'a KeySet, id: &VerificationKeyId) -> Option<&'a VerificationKey> {
-    keys.find(id.kid().map(|kid| &**kid), id.algorithm())
 }
 
 /// Thousandths, by chance: the standard library seeds its hashers with it.

@@ -19,7 +19,7 @@ use crate::{
     error::Reason,
     mcp::{McpRequest, Operation, Target},
     reject::Rejection,
-    trail::{AuthTrail, StreamEnd},
+    trail::{AuthTrail, Facts, StreamEnd},
 };
 
 /// Records an event once: when the request is answered, fails, or is dropped.
@@ -84,20 +84,27 @@ impl Recorder {
     }
 
     fn record(&mut self, end: End) {
-        if let Some(started) = self.0.take() {
-            let (config, trail) = (Arc::clone(&started.config), started.trail.clone());
-            let since = started.since;
-            let event = started.into_event(end);
-            trail.on_stream_end(|| {
-                let (config, event) = (Arc::clone(&config), event.clone());
-                move |end| {
-                    config
-                        .sink
-                        .record(stream_end(event, end, since, config.clock.now()))
-                }
+        let Some(started) = self.0.take() else {
+            return;
+        };
+        let facts = started.trail.take();
+        let has_stream = facts.has_stream();
+        let event = started.event(facts, end);
+        let Started {
+            config,
+            trail,
+            since,
+            ..
+        } = started;
+        if has_stream {
+            let (config, event) = (Arc::clone(&config), event.clone());
+            trail.on_stream_end(move |end| {
+                config
+                    .sink
+                    .record(stream_end(event, end, since, config.clock.now()));
             });
-            config.sink.record(event);
         }
+        config.sink.record(event);
     }
 }
 
@@ -154,22 +161,19 @@ fn stream_end(mut event: AuditEvent, end: StreamEnd, since: Instant, now: UnixTi
 }
 
 impl Started {
-    fn into_event(self, end: End) -> AuditEvent {
-        let trail = &self.trail;
-        let request = trail.request();
-        let token = trail.token();
-        let (action, tool) = self.asked();
-        let operations = request.filter(|request| request.is_batch()).map(|request| {
+    fn event(&self, facts: Facts, end: End) -> AuditEvent {
+        let (action, tool) = self.asked(&facts);
+        let request = facts.request.as_ref();
+        let mut event = AuditEvent::new(self.at, request_id(), action);
+        event.tool = tool;
+        event.operations = request.filter(|request| request.is_batch()).map(|request| {
             let operations = request.messages().iter().map(|message| {
                 let (action, tool) = named(message.operation());
                 AuditOperation { action, tool }
             });
             operations.collect()
         });
-        let mut event = AuditEvent::new(self.at, request_id(), action);
-        event.tool = tool;
-        event.operations = operations;
-        if let Some(token) = token {
+        if let Some(token) = self.trail.token() {
             let principal = token.principal();
             event.user = Some(Arc::clone(principal.subject()).into());
             event.issuer = Some(Arc::clone(principal.issuer()).into());
@@ -180,23 +184,23 @@ impl Started {
         event.decision = end.decision;
         event.reason = end.reason;
         event.status = end.status;
-        event.required_scopes = trail.required().cloned().unwrap_or_default();
-        event.key_name = trail.key_name().cloned().map(Into::into);
+        event.required_scopes = facts.required.unwrap_or_default();
+        event.key_name = facts.key_name.map(Into::into);
         event.session = self.session.as_ref().map(fingerprint);
-        event.revocation = trail.revocation().copied();
-        event.rate_limit = trail.rate_limit().copied();
+        event.revocation = facts.revocation;
+        event.rate_limit = facts.rate_limit;
         event.total = self.since.elapsed();
-        event.upstream = trail.upstream_took();
+        event.upstream = facts.upstream;
         event.cancelled = end.cancelled;
         event
     }
 
     /// What was asked; before a message was read, by which HTTP method.
-    fn asked(&self) -> (Text, Option<Text>) {
-        if let Some(action) = self.trail.action() {
+    fn asked(&self, facts: &Facts) -> (Text, Option<Text>) {
+        if let Some(action) = facts.action {
             return (Text::from_static(action), None);
         }
-        match self.trail.request() {
+        match &facts.request {
             Some(request) if request.is_batch() => (Text::from_static("batch"), None),
             Some(request) => match request.messages() {
                 [message, ..] => named(message.operation()),

@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 use http::{Request, Response, StatusCode, header};
@@ -49,15 +50,11 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let extensions = request.extensions();
-        let trail = trail(extensions).cloned();
-        if let Some(trail) = &trail {
-            trail.upstream_called();
-        }
         GuardFuture {
+            timed: trail(extensions).map(|trail| (trail.clone(), Instant::now())),
             config: Arc::clone(&self.config),
             key: extensions.get::<UpstreamKey>().cloned(),
             asked: extensions.get::<McpRequest>().cloned(),
-            trail,
             future: self.inner.call(request),
         }
     }
@@ -69,7 +66,8 @@ pin_project! {
         config: Arc<Config<U>>,
         key: Option<UpstreamKey>,
         asked: Option<McpRequest>,
-        trail: Option<AuthTrail>,
+        // Where the time is noted, and since when.
+        timed: Option<(AuthTrail, Instant)>,
         #[pin]
         future: F,
     }
@@ -85,8 +83,8 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let answer = ready!(this.future.poll(context));
-        if let Some(trail) = this.trail {
-            trail.upstream_answered();
+        if let Some((trail, called)) = this.timed {
+            trail.set_upstream(called.elapsed());
         }
         let mut response = match answer {
             Ok(response) => response,

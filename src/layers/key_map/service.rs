@@ -10,7 +10,7 @@ use super::{KeyMapBody, guard::KeyGuard, layer::Config, strip::strip};
 use crate::{
     error::{Reason, StoreError},
     keys::{KeyStore, UpstreamKey, UpstreamKeyId},
-    layers::shared::{Common, Judge, ResponseFuture, take_token, trail},
+    layers::shared::{Common, Judge, ResponseFuture, token, trail},
     mcp::McpRequest,
     policy::Granted,
     reject::{RejectBody, Rejection, code},
@@ -64,7 +64,7 @@ where
 }
 
 fn id(extensions: &Extensions) -> Option<UpstreamKeyId> {
-    let token = take_token(extensions)?;
+    let token = token(extensions)?;
     Some(UpstreamKeyId::new(
         token.clone(),
         extensions.get::<McpRequest>().cloned(),

@@ -26,8 +26,10 @@ pin_project! {
     #[derive(Debug)]
     enum State<B> {
         Untouched { #[pin] inner: B },
-        Json { data: Bytes, trailers: Option<HeaderMap> },
-        Events { #[pin] inner: B, reading: Reading },
+        // Boxed, as what reads events is, so that a body that is no list stays small: each layer outside
+        // moves it.
+        Json { data: Bytes, trailers: Option<Box<HeaderMap>> },
+        Events { #[pin] inner: B, reading: Box<Reading> },
         Ended,
     }
 }
@@ -35,7 +37,7 @@ pin_project! {
 #[derive(Debug)]
 struct Reading {
     events: Events,
-    filter: Filter,
+    filter: Box<Filter>,
     trailers: Option<HeaderMap>,
     has_ended: bool,
 }
@@ -47,22 +49,25 @@ impl<B> ListFilterBody<B> {
         }
     }
 
-    pub(super) const fn json(data: Bytes, trailers: Option<HeaderMap>) -> Self {
+    pub(super) fn json(data: Bytes, trailers: Option<HeaderMap>) -> Self {
         Self {
-            state: State::Json { data, trailers },
+            state: State::Json {
+                data,
+                trailers: trailers.map(Box::new),
+            },
         }
     }
 
-    pub(super) fn events(inner: B, filter: Filter) -> Self {
+    pub(super) fn events(inner: B, filter: Box<Filter>) -> Self {
         Self {
             state: State::Events {
                 inner,
-                reading: Reading {
+                reading: Box::new(Reading {
                     events: Events::new(MAX_LIST),
                     filter,
                     trailers: None,
                     has_ended: false,
-                },
+                }),
             },
         }
     }
@@ -81,7 +86,7 @@ impl<B: Body<Data = Bytes>> Body for ListFilterBody<B> {
             Projected::Untouched { inner } => return inner.poll_frame(context),
             Projected::Json { data, trailers } => {
                 if data.is_empty() {
-                    trailers.take().map(Frame::trailers)
+                    trailers.take().map(|trailers| Frame::trailers(*trailers))
                 } else {
                     Some(Frame::data(mem::take(data)))
                 }

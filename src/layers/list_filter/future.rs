@@ -25,7 +25,7 @@ pin_project! {
         #[pin]
         state: State<F, B>,
         // `None`: the answer passes untouched.
-        filter: Option<Filter>,
+        filter: Option<Box<Filter>>,
     }
 }
 
@@ -33,12 +33,13 @@ pin_project! {
     #[project = Projected]
     enum State<F, B> {
         Inner { #[pin] future: F },
-        Collecting { #[pin] body: Collect<B>, head: Option<Parts> },
+        // Boxed, as the filter is, so that the future of an answer that is no list stays small.
+        Collecting { body: Pin<Box<Collect<B>>>, head: Option<Box<Parts>> },
     }
 }
 
 impl<F, B> ListFilterFuture<F, B> {
-    pub(super) const fn new(future: F, filter: Option<Filter>) -> Self {
+    pub(super) const fn new(future: F, filter: Option<Box<Filter>>) -> Self {
         Self {
             state: State::Inner { future },
             filter,
@@ -70,20 +71,20 @@ where
                         Begun::Collecting(body, head, filter) => {
                             *this.filter = Some(filter);
                             State::Collecting {
-                                body: Collect::new(body),
-                                head: Some(head),
+                                body: Box::pin(Collect::new(body)),
+                                head: Some(Box::new(head)),
                             }
                         }
                     }
                 }
                 Projected::Collecting { body, head } => {
-                    let collected = ready!(body.poll(context));
+                    let collected = ready!(body.as_mut().poll(context));
                     let (Some(head), Some(filter)) = (head.take(), this.filter.take()) else {
                         // Polled after it was ready, which no executor does.
                         return Poll::Pending;
                     };
                     let response = collected
-                        .and_then(|(data, trailers)| end(head, data, trailers, &filter))
+                        .and_then(|(data, trailers)| end(*head, data, trailers, &filter))
                         .unwrap_or_else(|why| fail(&filter, why));
                     return Poll::Ready(Ok(response));
                 }
@@ -95,11 +96,11 @@ where
 
 enum Begun<B> {
     Answered(Response<ListFilterBody<B>>),
-    Collecting(B, Parts, Filter),
+    Collecting(B, Parts, Box<Filter>),
 }
 
 /// Looks at the head of the answer.
-fn begin<B: RejectBody>(response: Response<B>, filter: Filter) -> Begun<B> {
+fn begin<B: RejectBody>(response: Response<B>, filter: Box<Filter>) -> Begun<B> {
     let headers = response.headers();
     if is_event_stream(headers) {
         if is_encoded(headers) {

@@ -8,7 +8,7 @@ use tower_service::Service;
 
 use super::{ListFilterBody, ListFilterFuture, filter::Filter, layer::Config};
 use crate::{
-    layers::shared::{Passing, take_token},
+    layers::shared::{Passing, token},
     mcp::McpRequest,
     reject::RejectBody,
 };
@@ -57,7 +57,7 @@ where
             Some(config) => {
                 let common = &config.common;
                 let extensions = request.extensions();
-                match (take_token(extensions), extensions.get::<McpRequest>()) {
+                match (token(extensions), extensions.get::<McpRequest>()) {
                     (Some(token), Some(asked)) => Filter::of(config, token, asked),
                     (None, _) => {
                         let missing = common.layer_missing("ListFilterLayer", "JwtValidateLayer");
@@ -73,6 +73,9 @@ where
         if filter.is_some() {
             request.headers_mut().remove(header::ACCEPT_ENCODING);
         }
-        Passing::inner(ListFilterFuture::new(self.inner.call(request), filter))
+        Passing::inner(ListFilterFuture::new(
+            self.inner.call(request),
+            filter.map(Box::new),
+        ))
     }
 }

@@ -32,13 +32,21 @@ pin_project! {
 pin_project! {
     #[project = Projected]
     enum State<S, B, F, R> {
-        // The body comes in, and the service that was ready waits with the head.
-        Reading { #[pin] reading: Reading<B>, config: Arc<Config>, waiting: Option<(S, Parts)> },
+        // The body comes in, and the service that was ready waits with the head. Boxed, as the
+        // refusal is, so that the future of a request that passes stays small: each layer moves it.
+        Reading { waiting: Option<Box<Waiting<S, B>>> },
         // Let through.
         Inner { #[pin] future: F },
         // Refused.
-        Refused { response: Option<R> },
+        Refused { response: Option<Box<R>> },
     }
+}
+
+struct Waiting<S, B> {
+    config: Arc<Config>,
+    ready: S,
+    head: Parts,
+    reading: Reading<B>,
 }
 
 impl<S, B, ResB> ReadFuture<S, B>
@@ -50,9 +58,12 @@ where
     pub(super) fn reading(config: Arc<Config>, ready: S, head: Parts, reading: Reading<B>) -> Self {
         Self {
             state: State::Reading {
-                reading,
-                config,
-                waiting: Some((ready, head)),
+                waiting: Some(Box::new(Waiting {
+                    config,
+                    ready,
+                    head,
+                    reading,
+                })),
             },
         }
     }
@@ -68,7 +79,7 @@ where
     pub(super) fn refuse(common: &Common, rejection: Rejection) -> Self {
         Self {
             state: State::Refused {
-                response: Some(common.respond(rejection)),
+                response: Some(Box::new(common.respond(rejection))),
             },
         }
     }
@@ -77,7 +88,7 @@ where
 impl<S, B, ResB> Future for ReadFuture<S, B>
 where
     S: Service<Request<McpBody>, Response = Response<ResB>>,
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes> + Unpin,
     ResB: RejectBody,
 {
     type Output = Result<S::Response, S::Error>;
@@ -91,23 +102,29 @@ where
                 Projected::Refused { response } => {
                     return response
                         .take()
-                        .map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
+                        .map_or(Poll::Pending, |response| Poll::Ready(Ok(*response)));
                 }
-                Projected::Reading {
-                    reading,
-                    config,
-                    waiting,
-                } => {
-                    let body = ready!(reading.poll(context, config));
-                    let Some((mut ready, head)) = waiting.take() else {
+                Projected::Reading { waiting: slot } => {
+                    let Some(waiting) = slot else {
                         return Poll::Pending;
                     };
+                    let reading = Pin::new(&mut waiting.reading);
+                    let body = ready!(reading.poll(context, &waiting.config));
+                    let Some(waiting) = slot.take() else {
+                        return Poll::Pending;
+                    };
+                    let Waiting {
+                        config,
+                        mut ready,
+                        head,
+                        ..
+                    } = *waiting;
                     match body.and_then(|body| with_message(head, body)) {
                         Ok(request) => State::Inner {
                             future: ready.call(request),
                         },
                         Err(rejection) => State::Refused {
-                            response: Some(config.common.respond(rejection)),
+                            response: Some(Box::new(config.common.respond(rejection))),
                         },
                     }
                 }

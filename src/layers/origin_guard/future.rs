@@ -29,9 +29,10 @@ pin_project! {
         Open { #[pin] future: F },
         // No page asks.
         Plain { #[pin] future: F },
-        // A page asks.
-        Cors { #[pin] future: CorsFuture<OptionalFuture<F>> },
-        Refused { response: Option<Response<B>> },
+        // A page asks. Boxed, as the refusal is, so that the future of a client stays small: it is
+        // moved by the layer outside.
+        Cors { future: Pin<Box<CorsFuture<OptionalFuture<F>>>> },
+        Refused { response: Option<Box<Response<B>>> },
     }
 }
 
@@ -48,9 +49,11 @@ impl<F, B> OriginGuardFuture<F, B> {
         }
     }
 
-    pub(super) const fn cors(future: CorsFuture<OptionalFuture<F>>) -> Self {
+    pub(super) fn cors(future: CorsFuture<OptionalFuture<F>>) -> Self {
         Self {
-            state: State::Cors { future },
+            state: State::Cors {
+                future: Box::pin(future),
+            },
         }
     }
 
@@ -59,7 +62,7 @@ impl<F, B> OriginGuardFuture<F, B> {
         sign(response.headers_mut());
         Self {
             state: State::Refused {
-                response: Some(response),
+                response: Some(Box::new(response)),
             },
         }
     }
@@ -81,7 +84,7 @@ where
                 response
             }
             Projected::Cors { future } => {
-                let (mut head, body) = ready!(future.poll(context))?.into_parts();
+                let (mut head, body) = ready!(future.as_mut().poll(context))?.into_parts();
                 // Only a preflight has no body.
                 let body = body.unwrap_or_else(|| {
                     head.status = StatusCode::NO_CONTENT;
@@ -93,7 +96,7 @@ where
             Projected::Refused { response } => {
                 return response
                     .take()
-                    .map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
+                    .map_or(Poll::Pending, |response| Poll::Ready(Ok(*response)));
             }
         };
         sign(response.headers_mut());

@@ -34,7 +34,8 @@ impl PeerAddr {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RateLimit {
-    name: Arc<str>,
+    /// The part of every count's key that is always the same.
+    key: RateKey,
     quota: Quota,
     methods: Methods,
     by: By,
@@ -63,7 +64,7 @@ impl RateLimit {
     /// limits of one name share their counts.
     pub fn new(name: impl Into<Arc<str>>, quota: Quota) -> Self {
         Self {
-            name: name.into(),
+            key: RateKey::new(name),
             quota,
             methods: Methods::Named(vec!["tools/call".into()]),
             by: By {
@@ -164,7 +165,7 @@ impl RateLimit {
     }
 
     fn base_key(&self, headers: &HeaderMap, extensions: &Extensions) -> RateKey {
-        let mut key = RateKey::new(Arc::clone(&self.name));
+        let mut key = self.key.clone();
         let principal = extensions
             .get::<VerifiedToken>()
             .map(VerifiedToken::principal);

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     audit::AuditRateLimit,
     error::{Reason, StoreError},
-    layers::shared::{Common, Judge, ResponseFuture, take_token, trail},
+    layers::shared::{Common, Judge, ResponseFuture, token, trail},
     mcp::McpRequest,
     rate::{RateLimitStore, Verdict},
     reject::{RejectBody, Rejection, code},
@@ -84,7 +84,7 @@ impl<L> Config<L> {
         let extensions = request.extensions();
         let missing = |needs| Err(self.common.layer_missing("RateLimitLayer", needs));
         for limit in &self.limits {
-            if limit.needs_token() && take_token(extensions).is_none() {
+            if limit.needs_token() && token(extensions).is_none() {
                 return missing("JwtValidateLayer");
             }
             if limit.needs_message() && extensions.get::<McpRequest>().is_none() {

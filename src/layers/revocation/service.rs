@@ -10,7 +10,7 @@ use super::layer::Config;
 use crate::{
     audit::AuditRevocation,
     error::{Reason, StoreError},
-    layers::shared::{Common, Judge, ResponseFuture, take_token, trail},
+    layers::shared::{Common, Judge, ResponseFuture, token, trail},
     reject::{RejectBody, Rejection},
     revocation::{Revocation, RevocationStore},
 };
@@ -59,7 +59,7 @@ where
             return ResponseFuture::call(&mut self.inner, request);
         };
         let config = &judge.0;
-        let Some(token) = take_token(request.extensions()) else {
+        let Some(token) = token(request.extensions()) else {
             let rejection = config
                 .common
                 .layer_missing("RevocationLayer", "JwtValidateLayer");

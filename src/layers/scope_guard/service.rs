@@ -10,7 +10,7 @@ use super::layer::Config;
 use crate::{
     clock::UnixTime,
     error::Reason,
-    layers::shared::{Passing, take_token, trail},
+    layers::shared::{Passing, token, trail},
     mcp::McpRequest,
     policy::{Access, Decision, DenialKind, Grant, Granted},
     reject::{RejectBody, Rejection, code},
@@ -49,7 +49,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let common = &self.config.common;
         let extensions = request.extensions();
-        let judged = match (take_token(extensions), extensions.get::<McpRequest>()) {
+        let judged = match (token(extensions), extensions.get::<McpRequest>()) {
             (Some(token), Some(asked)) => self.config.judge(token, asked, common.now()),
             (None, _) => Err(common.layer_missing("ScopeGuardLayer", "JwtValidateLayer")),
             (_, None) => Err(common.layer_missing("ScopeGuardLayer", "McpRequestLayer")),

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use tower_service::Service;
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     layer::Config,
 };
 use crate::{
-    layers::shared::take_token,
+    layers::shared::token,
     mcp::{McpRequest, MessageKind},
     reject::RejectBody,
     session::{SessionHash, SessionOwner, SessionStore},
@@ -50,19 +50,28 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let effect = Effect::of(&request);
         let own = request.headers().get(SESSION).cloned();
-        BindFuture::new(
-            self.inner.call(request),
-            Arc::clone(&self.config),
-            effect,
-            own,
-        )
+        let binding = (effect.is_some() || own.is_some()).then(|| {
+            Box::new(Binding {
+                config: Arc::clone(&self.config),
+                effect,
+                own,
+            })
+        });
+        BindFuture::new(self.inner.call(request), binding)
     }
+}
+
+/// What is to be done with the answer to a request that has to do with a session.
+pub(super) struct Binding<T> {
+    pub(super) config: Arc<Config<T>>,
+    pub(super) effect: Option<Effect>,
+    /// The session that the request names.
+    pub(super) own: Option<HeaderValue>,
 }
 
 /// What a request does to sessions, where it succeeds.
 #[derive(Debug)]
 pub(super) enum Effect {
-    None,
     /// The session that the answer names is the caller's.
     Opens {
         owner: SessionOwner,
@@ -73,22 +82,20 @@ pub(super) enum Effect {
 }
 
 impl Effect {
-    fn of<B>(request: &Request<B>) -> Self {
+    fn of<B>(request: &Request<B>) -> Option<Self> {
         let extensions = request.extensions();
         if request.method() == Method::DELETE {
             return match named(request.headers()) {
-                Named::One(session) => Self::Ends(session),
-                Named::None | Named::Malformed => Self::None,
+                Named::One(session) => Some(Self::Ends(session)),
+                Named::None | Named::Malformed => None,
             };
         }
         let asked = extensions.get::<McpRequest>();
-        match asked.filter(|asked| opens_session(asked)) {
-            Some(asked) => take_token(extensions).map_or(Self::None, |token| Self::Opens {
-                owner: SessionOwner::of(token.principal()),
-                asked: asked.clone(),
-            }),
-            None => Self::None,
-        }
+        let asked = asked.filter(|asked| opens_session(asked))?;
+        Some(Self::Opens {
+            owner: SessionOwner::of(token(extensions)?.principal()),
+            asked: asked.clone(),
+        })
     }
 }
 

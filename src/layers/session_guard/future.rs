@@ -2,17 +2,15 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderValue, Response};
+use http::Response;
 use pin_project_lite::pin_project;
 
 use super::{
-    binder::Effect,
+    binder::{Binding, Effect},
     headers::{Named, keep_only, named},
-    layer::Config,
     service::unavailable,
 };
 use crate::{
@@ -28,9 +26,8 @@ pin_project! {
     where
         T: SessionStore,
     {
-        config: Arc<Config<T>>,
-        effect: Effect,
-        own: Option<HeaderValue>,
+        // `None`: the request names no session, and opens none. Boxed, so that its future stays small.
+        binding: Option<Box<Binding<T>>>,
         #[pin]
         state: State<F, T::Future, Response<ResB>>,
     }
@@ -42,21 +39,14 @@ pin_project! {
         // The service behind is at work.
         Inner { #[pin] future: F },
         // It has answered, and the store takes that in.
-        Storing { question: Q, response: Option<R> },
+        Storing { question: Q, response: Option<Box<R>> },
     }
 }
 
 impl<F, T: SessionStore, ResB> BindFuture<F, T, ResB> {
-    pub(super) const fn new(
-        inner: F,
-        config: Arc<Config<T>>,
-        effect: Effect,
-        own: Option<HeaderValue>,
-    ) -> Self {
+    pub(super) const fn new(inner: F, binding: Option<Box<Binding<T>>>) -> Self {
         Self {
-            config,
-            effect,
-            own,
+            binding,
             state: State::Inner { future: inner },
         }
     }
@@ -72,7 +62,6 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let config = this.config;
         loop {
             let next = match this.state.as_mut().project() {
                 Projected::Inner { future } => {
@@ -80,26 +69,30 @@ where
                         Ok(response) => response,
                         Err(error) => return Poll::Ready(Err(error)),
                     };
-                    match this.effect.on(&mut response, this.own.as_ref(), config) {
+                    let Some(binding) = this.binding else {
+                        keep_only(None, response.headers_mut());
+                        return Poll::Ready(Ok(response));
+                    };
+                    match binding.on(&mut response) {
                         Ok(None) => return Poll::Ready(Ok(response)),
                         Ok(Some(question)) => State::Storing {
                             question,
-                            response: Some(response),
+                            response: Some(Box::new(response)),
                         },
                         Err(rejection) => {
-                            return Poll::Ready(Ok(config.common.respond(rejection)));
+                            return Poll::Ready(Ok(binding.config.common.respond(rejection)));
                         }
                     }
                 }
                 Projected::Storing { question, response } => {
                     let answer = ready!(Pin::new(question).poll(context));
                     // Empty only when polled after it was ready, which no executor does.
-                    let Some(response) = response.take() else {
+                    let (Some(response), Some(binding)) = (response.take(), this.binding) else {
                         return Poll::Pending;
                     };
-                    return Poll::Ready(Ok(match this.effect.stored(answer) {
-                        Ok(()) => response,
-                        Err(rejection) => config.common.respond(rejection),
+                    return Poll::Ready(Ok(match binding.stored(answer) {
+                        Ok(()) => *response,
+                        Err(rejection) => binding.config.common.respond(rejection),
                     }));
                 }
             };
@@ -108,17 +101,13 @@ where
     }
 }
 
-impl Effect {
+impl<T: SessionStore> Binding<T> {
     /// What the store is to be told about an answer. A session that the answer must not name is
     /// removed from it.
-    fn on<T: SessionStore, ResB>(
-        &self,
-        response: &mut Response<ResB>,
-        own: Option<&HeaderValue>,
-        config: &Config<T>,
-    ) -> Result<Option<T::Future>, Rejection> {
+    fn on<ResB>(&self, response: &mut Response<ResB>) -> Result<Option<T::Future>, Rejection> {
+        let config = &self.config;
         let succeeded = response.status().is_success();
-        if let Self::Opens { owner, asked } = self
+        if let Some(Effect::Opens { owner, asked }) = &self.effect
             && succeeded
         {
             return match named(response.headers()) {
@@ -130,33 +119,34 @@ impl Effect {
                 Named::Malformed => Err(broken(asked, "a session that no client may name")),
             };
         }
-        keep_only(own, response.headers_mut());
-        Ok(match self {
-            Self::Ends(session) if succeeded => Some(config.store.forget(*session)),
+        keep_only(self.own.as_ref(), response.headers_mut());
+        Ok(match &self.effect {
+            Some(Effect::Ends(session)) if succeeded => Some(config.store.forget(*session)),
             _ => None,
         })
     }
 
     /// Whether the answer may pass, by what the store said.
     fn stored(&self, answer: Result<Option<SessionOwner>, StoreError>) -> Result<(), Rejection> {
-        match (self, answer) {
-            (Self::Opens { owner, .. }, Ok(Some(it))) if it == *owner => Ok(()),
-            (Self::Opens { asked, .. }, Ok(Some(_))) => {
+        use Effect::{Ends, Opens};
+        match (&self.effect, answer) {
+            (Some(Opens { owner, .. }), Ok(Some(it))) if it == *owner => Ok(()),
+            (Some(Opens { asked, .. }), Ok(Some(_))) => {
                 Err(broken(asked, "a session that is somebody else's"))
             }
-            (Self::Opens { asked, .. }, Ok(None)) => {
+            (Some(Opens { asked, .. }), Ok(None)) => {
                 let error = StoreError::new("the store did not keep the session");
                 Err(unavailable(&error, Some(asked)))
             }
-            (Self::Opens { asked, .. }, Err(error)) => Err(unavailable(&error, Some(asked))),
-            (Self::Ends(_), Err(error)) => {
+            (Some(Opens { asked, .. }), Err(error)) => Err(unavailable(&error, Some(asked))),
+            (Some(Ends(_)), Err(error)) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "a session that has ended could not be forgotten"
                 );
                 Ok(())
             }
-            (Self::Ends(_) | Self::None, _) => Ok(()),
+            (Some(Ends(_)) | None, _) => Ok(()),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{Reason, StoreError},
-    layers::shared::{Common, Judge, ResponseFuture, take_token},
+    layers::shared::{Common, Judge, ResponseFuture, token},
     mcp::McpRequest,
     reject::{RejectBody, Rejection, code},
     session::{SessionOwner, SessionStore},
@@ -55,7 +55,7 @@ where
             let rejection = config.common.layer_missing("SessionGuardLayer", needs);
             ResponseFuture::refuse(&config.common, rejection)
         };
-        let Some(token) = take_token(extensions) else {
+        let Some(token) = token(extensions) else {
             return missing("JwtValidateLayer");
         };
         let Some(asked) = extensions.get::<McpRequest>() else {

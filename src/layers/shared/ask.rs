@@ -45,12 +45,13 @@ pin_project! {
 pin_project! {
     #[project = Projected]
     enum State<S, B, Q, J, F, R> {
-        // The answer is awaited, and the service that was ready waits with the request.
-        Asking { question: Q, waiting: Option<(J, S, Request<B>)> },
+        // The answer is awaited, and the service that was ready waits with the request. Boxed, as
+        // the refusal is, so that the future of a request that passes stays small: each layer moves it.
+        Asking { question: Q, waiting: Option<Box<(J, S, Request<B>)>> },
         // Let through.
         Inner { #[pin] future: F },
         // Refused.
-        Refused { response: Option<R> },
+        Refused { response: Option<Box<R>> },
     }
 }
 
@@ -72,7 +73,7 @@ where
     pub(crate) fn refuse(common: &Common, rejection: Rejection) -> Self {
         Self {
             state: State::Refused {
-                response: Some(common.respond(rejection)),
+                response: Some(Box::new(common.respond(rejection))),
             },
         }
     }
@@ -124,7 +125,7 @@ where
         Self {
             state: State::Asking {
                 question,
-                waiting: Some((judge, ready, request)),
+                waiting: Some(Box::new((judge, ready, request))),
             },
         }
     }
@@ -151,21 +152,22 @@ where
             let next = match state.as_mut().project() {
                 Projected::Inner { future } => return future.poll(context),
                 Projected::Refused { response } => match response.take() {
-                    Some(response) => return Poll::Ready(Ok(response)),
+                    Some(response) => return Poll::Ready(Ok(*response)),
                     // Polled after it was ready, which no executor does.
                     None => return Poll::Pending,
                 },
                 Projected::Asking { question, waiting } => {
                     let answer = ready!(Pin::new(question).poll(context));
-                    let Some((judge, mut ready, mut request)) = waiting.take() else {
+                    let Some(waiting) = waiting.take() else {
                         return Poll::Pending;
                     };
+                    let (judge, mut ready, mut request) = *waiting;
                     match judge.judge(answer, &mut request) {
                         Ok(()) => State::Inner {
                             future: ready.call(request),
                         },
                         Err(rejection) => State::Refused {
-                            response: Some(judge.common().respond(rejection)),
+                            response: Some(Box::new(judge.common().respond(rejection))),
                         },
                     }
                 }

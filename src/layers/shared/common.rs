@@ -65,17 +65,19 @@ impl Common {
 }
 
 /// The caller, whom a layer in front verified.
-pub(crate) fn take_token(extensions: &Extensions) -> Option<&VerifiedToken> {
-    let token = extensions.get::<VerifiedToken>()?;
-    if let Some(trail) = trail(extensions) {
-        trail.set_token(token);
-    }
-    Some(token)
+pub(crate) fn token(extensions: &Extensions) -> Option<&VerifiedToken> {
+    extensions.get()
 }
 
-/// The trail, where an audit log stands in front.
+/// The trail, where an audit log stands in front. It knows the caller, whoever verified the token.
 pub(crate) fn trail(extensions: &Extensions) -> Option<&AuthTrail> {
-    extensions.get::<AuthTrail>()
+    let trail = extensions.get::<AuthTrail>()?;
+    if trail.token().is_none()
+        && let Some(token) = token(extensions)
+    {
+        trail.set_token(token);
+    }
+    Some(trail)
 }
 
 /// The settings of a layer's `Common`, as its users see them.

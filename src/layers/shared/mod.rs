@@ -8,7 +8,7 @@ mod passing;
 
 pub(crate) use self::{
     ask::{Judge, ResponseFuture},
-    common::{Common, common_settings, take_token, trail},
+    common::{Common, common_settings, token, trail},
     fail_mode::FailMode,
     media::{is_encoded, is_event_stream, is_json},
     passing::Passing,

@@ -21,7 +21,8 @@ pin_project! {
     #[project = Projected]
     enum State<F, R> {
         Inner { #[pin] future: F },
-        Answered { response: Option<R> },
+        // Boxed, so that the future of a request that passes stays small: each layer moves it.
+        Answered { response: Option<Box<R>> },
     }
 }
 
@@ -32,10 +33,10 @@ impl<F, R> Passing<F, R> {
         }
     }
 
-    pub(crate) const fn answered(response: R) -> Self {
+    pub(crate) fn answered(response: R) -> Self {
         Self {
             state: State::Answered {
-                response: Some(response),
+                response: Some(Box::new(response)),
             },
         }
     }
@@ -53,7 +54,7 @@ where
             // Empty only when polled after it was ready, which no executor does.
             Projected::Answered { response } => response
                 .take()
-                .map_or(Poll::Pending, |response| Poll::Ready(Ok(response))),
+                .map_or(Poll::Pending, |response| Poll::Ready(Ok(*response))),
         }
     }
 }

@@ -31,7 +31,7 @@ pin_project! {
         #[pin]
         inner: F,
         // `None`: the answer is not guarded, whatever it is.
-        guarded: Option<Guarded<V>>,
+        guarded: Option<Box<Guarded<V>>>,
     }
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Guarded<V> {
 }
 
 impl<F, V> StreamGuardFuture<F, V> {
-    pub(super) const fn new(inner: F, guarded: Option<Guarded<V>>) -> Self {
+    pub(super) const fn new(inner: F, guarded: Option<Box<Guarded<V>>>) -> Self {
         Self { inner, guarded }
     }
 }

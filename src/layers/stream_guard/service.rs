@@ -11,7 +11,7 @@ use super::{StreamGuardBody, StreamGuardFuture, future::Guarded, layer::Config};
 use crate::{
     audit::AuditRateLimit,
     error::Reason,
-    layers::shared::{Passing, take_token, trail},
+    layers::shared::{Passing, token, trail},
     mcp::{McpRequest, Message},
     reject::{RejectBody, Rejection, code},
     revocation::RevocationStore,
@@ -52,9 +52,10 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match guarded(&self.config, &request) {
-            Ok(guarded) => {
-                Passing::inner(StreamGuardFuture::new(self.inner.call(request), guarded))
-            }
+            Ok(guarded) => Passing::inner(StreamGuardFuture::new(
+                self.inner.call(request),
+                guarded.map(Box::new),
+            )),
             Err(rejection) => Passing::answered(self.config.common.respond(rejection)),
         }
     }
@@ -67,7 +68,7 @@ fn guarded<V, B>(
 ) -> Result<Option<Guarded<V>>, Rejection> {
     let missing = |needs| Err(config.common.layer_missing("StreamGuardLayer", needs));
     let extensions = request.extensions();
-    let Some(token) = take_token(extensions) else {
+    let Some(token) = token(extensions) else {
         return missing("JwtValidateLayer");
     };
     let Some(asked) = extensions.get::<McpRequest>() else {
