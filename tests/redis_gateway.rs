@@ -10,8 +10,7 @@
 mod support;
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -24,6 +23,7 @@ use support::{
     json_lines,
     redis::Server,
     soon,
+    tls::Certificates,
     upstream::{Recorded, Upstream, json as json_answer},
 };
 use tokio::task::JoinSet;
@@ -406,36 +406,12 @@ async fn a_password_is_used_and_never_shown() {
     );
 }
 
-/// Runs openssl in a folder.
-fn openssl(dir: &Path, words: &str) {
-    let output = std::process::Command::new("openssl")
-        .args(words.split(' '))
-        .current_dir(dir)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{words}: {output:?}");
-}
-
 #[tokio::test]
 async fn tls_is_spoken_with_a_server_that_proves_who_it_is() {
-    let certificates = tempfile::tempdir().unwrap();
-    let dir = certificates.path();
-    fs::write(dir.join("san"), "subjectAltName=IP:127.0.0.1").unwrap();
-    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
-    openssl(
-        dir,
-        &format!("req -x509 {key} -subj /CN=authority -days 2 -keyout ca.key -out ca.pem"),
-    );
-    openssl(
-        dir,
-        &format!("req {key} -subj /CN=redis -keyout key.pem -out request"),
-    );
-    openssl(
-        dir,
-        "x509 -req -in request -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out cert.pem",
-    );
-    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
-    let (authority, cert, key) = (path("ca.pem"), path("cert.pem"), path("key.pem"));
+    let certificates = Certificates::new();
+    let path = |path: PathBuf| path.to_str().unwrap().to_owned();
+    let authority = path(certificates.authority());
+    let (cert, key) = (path(certificates.certificate()), path(certificates.key()));
     let port = support::redis::free_port();
     let server = Server::prepared(
         "redis-server",
