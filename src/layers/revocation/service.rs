@@ -95,7 +95,7 @@ impl<V, B> Judge<B> for Checked<V> {
                 let message = "The access token was revoked";
                 Err(
                     Rejection::new(Reason::Revoked, StatusCode::UNAUTHORIZED, message)
-                        .with_challenge(self.0.common.challenger.invalid_token(message)),
+                        .with_challenge(&self.0.common.challenger.invalid_token(message)),
                 )
             }
             Err(error) => {
