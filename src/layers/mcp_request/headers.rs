@@ -11,6 +11,10 @@ pub(super) fn mirrored(headers: &HeaderMap) -> Result<MirroredHeaders<'_>, &'sta
     let mut mirrored = MirroredHeaders::default();
     for name in headers.keys() {
         let text = name.as_str();
+        if !matches!(text.as_bytes().first(), Some(b'd' | b'l' | b'm')) {
+            // Nothing below begins with another letter.
+            continue;
+        }
         // Servers that speak CGI or WSGI cannot tell `_` from `-`.
         if text.contains('_') {
             if stands_once(&text.replace('_', "-")) {
@@ -62,7 +66,10 @@ pub(super) fn is_plain_json(headers: &HeaderMap) -> bool {
         .get_all(header::CONTENT_ENCODING)
         .iter()
         .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    !is_encoded && content_type.to_str().is_ok_and(is_json_in_utf8)
+    // To the letter, as nearly all send it; else by its parts.
+    let is_plain = content_type.as_bytes() == b"application/json"
+        || content_type.to_str().is_ok_and(is_json_in_utf8);
+    !is_encoded && is_plain
 }
 
 fn is_json_in_utf8(content_type: &str) -> bool {

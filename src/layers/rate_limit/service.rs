@@ -30,6 +30,7 @@ pub struct RateLimitService<S, L> {
 }
 
 impl<S, L> RateLimitService<S, L> {
+    #[inline]
     pub(super) fn new(inner: S, config: Option<Config<L>>) -> Self {
         Self {
             inner,
@@ -56,10 +57,12 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S, B, Takes<L>, Counted<L>>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let Some(judge) = &self.config else {
             return ResponseFuture::call(&mut self.inner, request);
@@ -105,6 +108,7 @@ pub struct Counted<L>(Arc<Config<L>>);
 impl<L, B> Judge<B> for Counted<L> {
     type Answer = Result<Verdict, StoreError>;
 
+    #[inline]
     fn judge(&self, answer: Self::Answer, request: &mut Request<B>) -> Result<(), Rejection> {
         let trail = trail(request.extensions());
         let note = |outcome| {

@@ -44,6 +44,7 @@ pin_project! {
 }
 
 impl<F, T: SessionStore, ResB> BindFuture<F, T, ResB> {
+    #[inline]
     pub(super) const fn new(inner: F, binding: Option<Box<Binding<T>>>) -> Self {
         Self {
             binding,
@@ -60,6 +61,7 @@ where
 {
     type Output = Result<Response<ResB>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {

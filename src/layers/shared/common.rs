@@ -45,6 +45,7 @@ impl Common {
         }
     }
 
+    #[inline]
     pub(crate) fn respond<B: RejectBody>(&self, rejection: Rejection) -> Response<B> {
         match &self.reject {
             Some(reject) => rejection.into_response_by(reject),
