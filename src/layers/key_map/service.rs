@@ -86,20 +86,20 @@ impl<U, B> Judge<B> for Injecting<U> {
 
     #[inline]
     fn judge(&self, answer: Self::Answer, request: &mut Request<B>) -> Result<(), Rejection> {
-        let asked = request.extensions().get::<McpRequest>();
+        let asked = || request.extensions().get::<McpRequest>();
         let key = match answer {
             Ok(Some(key)) => key,
             Ok(None) => {
                 let no_key =
                     Rejection::new(Reason::NoKey, StatusCode::FORBIDDEN, "This is not allowed");
-                return Err(no_key.for_request(code::FORBIDDEN, asked));
+                return Err(no_key.for_request(code::FORBIDDEN, asked()));
             }
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "an upstream key could not be had"
                 );
-                return Err(Rejection::store_unavailable().for_request(code::UNAVAILABLE, asked));
+                return Err(Rejection::store_unavailable().for_request(code::UNAVAILABLE, asked()));
             }
         };
         if let Some(trail) = trail(request.extensions()) {

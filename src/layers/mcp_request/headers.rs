@@ -9,7 +9,8 @@ use crate::mcp::MirroredHeaders;
 /// One pass over all of them, which costs less than looking for each by its hash.
 pub(super) fn mirrored(headers: &HeaderMap) -> Result<MirroredHeaders<'_>, &'static str> {
     let mut mirrored = MirroredHeaders::default();
-    for name in headers.keys() {
+    let mut previous = None;
+    for (name, value) in headers {
         let text = name.as_str();
         if !matches!(text.as_bytes().first(), Some(b'd' | b'l' | b'm')) {
             // Nothing below begins with another letter.
@@ -25,10 +26,10 @@ pub(super) fn mirrored(headers: &HeaderMap) -> Result<MirroredHeaders<'_>, &'sta
         if !stands_once(text) {
             continue;
         }
-        let mut values = headers.get_all(name).iter();
-        let (Some(value), None) = (values.next(), values.next()) else {
+        // The values of a name come one after the other.
+        if previous.replace(text) == Some(text) {
             return Err("A header that may stand once was repeated");
-        };
+        }
         match text {
             "mcp-protocol-version" => mirrored.protocol_version = Some(value.as_bytes()),
             "mcp-method" => mirrored.method = Some(value.as_bytes()),
