@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use mcp_auth::testing::{ClaimsBuilder, TestIssuer};
 use serde_json::{Value, json};
 use support::{
@@ -24,12 +24,15 @@ use support::{
     json_lines,
     redis::Server,
     soon,
-    upstream::{Upstream, json as json_answer},
+    upstream::{Recorded, Upstream, json as json_answer},
 };
 use tokio::task::JoinSet;
 
 const AUDIENCE: &str = "litellm-mcp";
 const ANSWER: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
+
+/// The session that the upstream opens.
+const SESSION: &str = "abc";
 
 /// Gateways in front of an upstream.
 struct House {
@@ -47,9 +50,17 @@ struct Instance {
 
 impl House {
     async fn new() -> Self {
+        let answer = async |request: Recorded| {
+            let mut answer = json_answer(ANSWER);
+            if String::from_utf8_lossy(&request.body).contains("initialize") {
+                let session = HeaderValue::from_static(SESSION);
+                answer.headers_mut().insert("mcp-session-id", session);
+            }
+            answer
+        };
         Self {
             issuer: TestIssuer::start().unwrap(),
-            upstream: Upstream::start(|_| async { json_answer(ANSWER) }).await,
+            upstream: Upstream::start(answer).await,
             dir: tempfile::tempdir().unwrap(),
             client: reqwest::Client::new(),
         }
@@ -201,6 +212,43 @@ async fn all_share_one_limit() {
     assert_eq!(line["rate_limit"], "limited");
     // Alice's count is hers.
     assert_eq!(house.call(&other, &bob).await, 200);
+}
+
+#[tokio::test]
+async fn a_session_is_its_owners_at_every_gateway_whichever_opened_it() {
+    let (server, house) = (Server::start(), House::new().await);
+    let one = house.instance("one", &server.url(), &[]).await;
+    let other = house.instance("other", &server.url(), &[]).await;
+    let (alice, bob) = (house.token("alice"), house.token("bob"));
+    for instance in [&one, &other] {
+        house.until(instance, &bob, StatusCode::OK).await;
+    }
+    let in_session = async |instance: &Instance, token: &str| {
+        let call = house
+            .post(instance, token)
+            .header("mcp-session-id", SESSION);
+        soon("an answer", call.send()).await.unwrap().status()
+    };
+    assert_eq!(in_session(&other, &alice).await, 404);
+    let initialize = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}});
+    let open = house.post(&one, &alice).body(initialize.to_string());
+    let opened = soon("a session", open.send()).await.unwrap();
+    assert_eq!(opened.headers()["mcp-session-id"], SESSION);
+    for instance in [&one, &other] {
+        assert_eq!(in_session(instance, &alice).await, 200);
+        assert_eq!(in_session(instance, &bob).await, 404);
+    }
+
+    // One that starts later knows it too, and ends it for all.
+    let third = house.instance("third", &server.url(), &[]).await;
+    house.until(&third, &bob, StatusCode::OK).await;
+    assert_eq!(in_session(&third, &alice).await, 200);
+    let end = house.client.delete(third.gateway.url("/mcp"));
+    let end = end.bearer_auth(&alice).header("mcp-session-id", SESSION);
+    assert_eq!(soon("the end", end.send()).await.unwrap().status(), 200);
+    for instance in [&one, &other, &third] {
+        assert_eq!(in_session(instance, &alice).await, 404);
+    }
 }
 
 #[tokio::test]

@@ -203,3 +203,34 @@ async fn a_failover_loses_no_acknowledged_revocation() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_connection_moves_to_whom_the_sentinels_name_though_the_old_master_answers() {
+    let house = tokio::task::spawn_blocking(House::new).await.unwrap();
+    let store = RedisRevocationStore::new(Redis::from_url(&house.url()).unwrap());
+    let token = token("t");
+    support::soon("a first answer", async {
+        while store.status(&token).await.ok() != Some(Revocation::Active) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+
+    // As where the sentinels do not reach the old master, and the gateways do.
+    house.replica.cli(["REPLICAOF", "NO", "ONE"]);
+    let key = format!("mcp-auth:revoked:jti:{ISSUER}|t");
+    house.replica.cli(["SET", &key, "1"]);
+    let port = house.replica.port.to_string();
+    for sentinel in &house.sentinels {
+        sentinel.cli(["SENTINEL", "REMOVE", "main"]);
+        sentinel.cli(["SENTINEL", "MONITOR", "main", "127.0.0.1", &port, "2"]);
+        sentinel.cli(["SENTINEL", "SET", "main", "auth-pass", "data"]);
+    }
+    support::soon("the new master's answer", async {
+        while store.status(&token).await.ok() != Some(Revocation::Revoked) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert_eq!(house.master.cli(["EXISTS", &key]), "0");
+}

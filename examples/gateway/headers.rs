@@ -1,22 +1,27 @@
 //! Which header fields pass from one side to the other.
 
+use std::borrow::Cow;
+
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, ORIGIN, VIA},
+    header::{
+        ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, ORIGIN,
+        PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    },
 };
 
 /// Fields that speak of one connection, whether or not `Connection` names them (RFC 9110 section
 /// 7.6.1).
-const HOP_BY_HOP: [&str; 9] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
+static HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
 ];
 
 /// Removes what belongs to the connection that the message came by.
@@ -30,10 +35,7 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         .collect();
-    for name in named {
-        headers.remove(name);
-    }
-    for name in HOP_BY_HOP {
+    for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
 }
@@ -68,10 +70,13 @@ pub(crate) fn prepare_for_upstream(headers: &mut HeaderMap) {
 /// Whether a field is one by which proxies tell where a request came from. Some servers read `_`
 /// as `-`.
 fn speaks_of_the_way(name: &str) -> bool {
-    let name = name.replace('_', "-");
+    let name = match name.contains('_') {
+        true => Cow::Owned(name.replace('_', "-")),
+        false => Cow::Borrowed(name),
+    };
     name.starts_with("x-forwarded-")
         || matches!(
-            name.as_str(),
+            &*name,
             "x-forwarded"
                 | "x-real-ip"
                 | "x-client-ip"

@@ -1,6 +1,7 @@
 //! Which of the servers a request is for.
 
 use std::{
+    cell::LazyCell,
     cmp::Reverse,
     convert::Infallible,
     sync::Arc,
@@ -59,8 +60,10 @@ impl<S> Router<S> {
         let found = match described {
             None if path == ROOT => None,
             None => {
-                let asked = segments(path);
-                all.iter().find(|(mount, _)| asked.starts_with(mount))
+                // The one of `--upstream` alone takes every path, unread.
+                let asked = LazyCell::new(|| segments(path));
+                all.iter()
+                    .find(|(mount, _)| mount.is_empty() || asked.starts_with(mount))
             }
             some => some,
         };

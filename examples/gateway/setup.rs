@@ -16,6 +16,7 @@ use crate::{
     args::{Args, Fault, KEY_MAP, KeySource},
     mount::Place,
     proxy::Proxy,
+    router::Router,
     stacks::{GatewayService, KeyText, Rules, Shared, are_described_apart},
     stores::Stores,
 };
@@ -23,7 +24,7 @@ use crate::{
 /// A gateway that is ready to serve.
 pub(crate) struct Gateway {
     pub(crate) listener: TcpListener,
-    pub(crate) service: GatewayService,
+    pub(crate) service: Router<GatewayService>,
     pub(crate) audit: Option<JsonLinesSink>,
     /// What the operator should know, a line each.
     pub(crate) notices: Vec<String>,

@@ -20,7 +20,7 @@ use crate::{
     stores::{Counts, Revocations, Stores},
 };
 
-/// The stack around the proxy, whatever its parts.
+/// The stack around one proxy, whatever its parts.
 pub(crate) type GatewayService =
     BoxCloneSyncService<Request<Incoming>, Response<AuthBody<ProxyBody>>, Infallible>;
 
@@ -151,14 +151,14 @@ impl Shared {
         &self,
         stacks: Vec<(Stack, Proxy)>,
         audit: Option<&JsonLinesSink>,
-    ) -> GatewayService {
+    ) -> Router<GatewayService> {
         self.jwks.start();
         let routes = stacks.into_iter().map(|(stack, proxy)| Route {
             place: stack.place.clone(),
             metadata: stack.metadata.clone(),
             service: self.around(stack, proxy, audit),
         });
-        boxed(Router::new(routes.collect(), nowhere(audit)))
+        Router::new(routes.collect(), nowhere(audit))
     }
 
     fn around(&self, stack: Stack, proxy: Proxy, audit: Option<&JsonLinesSink>) -> GatewayService {

@@ -92,9 +92,12 @@ impl Upstream {
 
 /// Whether a server could read a path as one that climbs: it holds `.` or `..` as a segment.
 fn leaves_its_place(path: &str) -> bool {
-    segments(path)
-        .iter()
-        .any(|segment| matches!(&**segment, "." | ".."))
+    // Without a dot, written out or encoded, there is no such segment.
+    let may_hold_dots = path.contains(['.', '%']);
+    may_hold_dots
+        && segments(path)
+            .iter()
+            .any(|segment| matches!(&**segment, "." | ".."))
 }
 
 /// The segments of a path as the most generous server reads them: percent-encoding undone, a

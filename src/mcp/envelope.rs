@@ -1,46 +1,21 @@
 //! A JSON-RPC message as it stands in the body: what was found, not yet what it means.
 
-use std::{borrow::Cow, marker::PhantomData};
+use std::borrow::Cow;
 
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess};
 use serde_json::value::RawValue;
 
-use crate::mcp::member::{Elements, Member, Object, Slot, Text, Texts};
+use crate::mcp::member::{Member, Object, Slot, Text, Texts, reserved};
 
-/// More messages than a batch has.
-const MAX_BATCH: usize = 100;
-
-/// What the body is.
-#[derive(Debug)]
-// It lives on the stack for one call; a box would cost every message an allocation.
-#[allow(clippy::large_enum_variant)]
-pub(super) enum Body<'a> {
-    One(Slot<Envelope<'a>>),
-    /// An array of at most [`MAX_BATCH`] elements.
-    Many(Vec<Slot<Envelope<'a>>>),
-    TooMany,
-}
-
-impl<'a> Body<'a> {
-    /// Reads the whole text: one JSON value and nothing after it.
-    pub(super) fn read(text: &'a str) -> Result<Self, serde_json::Error> {
-        let mut json = serde_json::Deserializer::from_str(text);
-        let body = if text.trim_start().starts_with('[') {
-            let elements = Elements {
-                limit: MAX_BATCH,
-                of: PhantomData,
-            };
-            elements
-                .deserialize(&mut json)?
-                .map_or(Self::TooMany, Self::Many)
-        } else {
-            let mut envelope = Slot::default();
-            envelope.deserialize(&mut json)?;
-            Self::One(envelope)
-        };
-        json.end()?;
-        Ok(body)
-    }
+/// Reads the whole text: one JSON value and nothing after it.
+pub(super) fn read<'a, S>(text: &'a str, seed: S) -> Result<S::Value, serde_json::Error>
+where
+    S: DeserializeSeed<'a>,
+{
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = seed.deserialize(&mut json)?;
+    json.end()?;
+    Ok(value)
 }
 
 /// A message.
@@ -57,8 +32,7 @@ pub(super) struct Envelope<'a> {
 }
 
 impl<'de> Object<'de> for Envelope<'de> {
-    const RESERVED: &'static [&'static str] =
-        &["jsonrpc", "id", "method", "params", "result", "error"];
+    reserved! { "jsonrpc" "id" "method" "params" "result" "error" }
 
     fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
         match name {
@@ -116,17 +90,7 @@ pub(super) struct Params<'a> {
 }
 
 impl<'de> Object<'de> for Params<'de> {
-    const RESERVED: &'static [&'static str] = &[
-        "name",
-        "arguments",
-        "_meta",
-        "uri",
-        "taskId",
-        "ref",
-        "notifications",
-        "protocolVersion",
-        "clientInfo",
-    ];
+    reserved! { "name" "arguments" "_meta" "uri" "taskId" "ref" "notifications" "protocolVersion" "clientInfo" }
 
     fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
         match name {
@@ -159,12 +123,7 @@ pub(super) struct Meta<'a> {
 impl<'de> Object<'de> for Meta<'de> {
     // The last two are named only because nearly every request has them: what is reserved is
     // remembered without an allocation.
-    const RESERVED: &'static [&'static str] = &[
-        "io.modelcontextprotocol/protocolVersion",
-        "io.modelcontextprotocol/clientInfo",
-        "io.modelcontextprotocol/clientCapabilities",
-        "progressToken",
-    ];
+    reserved! { "io.modelcontextprotocol/protocolVersion" "io.modelcontextprotocol/clientInfo" "io.modelcontextprotocol/clientCapabilities" "progressToken" }
 
     fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
         match name {
@@ -194,7 +153,7 @@ pub(super) struct Reference<'a> {
 }
 
 impl<'de> Object<'de> for Reference<'de> {
-    const RESERVED: &'static [&'static str] = &["type", "name", "uri"];
+    reserved! { "type" "name" "uri" }
 
     fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
         let text = map.next_value::<Text<'de>>()?.0;
@@ -221,7 +180,7 @@ pub(super) struct Filter<'a> {
 }
 
 impl<'de> Object<'de> for Filter<'de> {
-    const RESERVED: &'static [&'static str] = &["resourceSubscriptions", "taskIds"];
+    reserved! { "resourceSubscriptions" "taskIds" }
 
     fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
         let texts = map.next_value::<Texts<'de>>()?.0;
@@ -245,7 +204,7 @@ pub(super) struct ClientInfo<'a> {
 }
 
 impl<'de> Object<'de> for ClientInfo<'de> {
-    const RESERVED: &'static [&'static str] = &["name", "version"];
+    reserved! { "name" "version" }
 
     fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
         let text = map.next_value::<Text<'de>>()?.0;

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::mcp::{
     McpRequest, Message, Operation, depth,
     edit::{Edit, range_in},
-    member::{Member, Object, Slot, Text},
+    member::{Member, Object, Slot, Text, reserved},
 };
 
 /// The lists that a client may ask for.
@@ -252,8 +252,7 @@ struct Answer<'a> {
 }
 
 impl<'de> Object<'de> for Answer<'de> {
-    const RESERVED: &'static [&'static str] =
-        &["result", "id", "jsonrpc", "method", "params", "error"];
+    reserved! { "result" "id" "jsonrpc" "method" "params" "error" }
 
     fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
         let value = map.next_value::<&RawValue>()?.get();
@@ -291,13 +290,7 @@ impl<'a> Found<'a> {
 }
 
 impl<'de> Object<'de> for Found<'de> {
-    const RESERVED: &'static [&'static str] = &[
-        "tools",
-        "prompts",
-        "resources",
-        "resourceTemplates",
-        "cacheScope",
-    ];
+    reserved! { "tools" "prompts" "resources" "resourceTemplates" "cacheScope" }
 
     fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
         let value = Some(map.next_value::<&RawValue>()?.get());
@@ -339,7 +332,7 @@ impl Element<'_> {
 }
 
 impl<'de> Object<'de> for Element<'de> {
-    const RESERVED: &'static [&'static str] = &["name", "uri", "uriTemplate"];
+    reserved! { "name" "uri" "uriTemplate" }
 
     fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
         let text = map.next_value::<Text<'de>>()?.0;

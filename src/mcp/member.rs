@@ -30,8 +30,11 @@ impl<T> Member<T> {
 /// What an object's members mean. Only objects are read: never an array in its place, as derived
 /// readers would.
 pub(super) trait Object<'de>: Default {
-    /// The names that mean something here, 32 at most.
+    /// The names that mean something here, 32 at most. See [`reserved`].
     const RESERVED: &'static [&'static str];
+
+    /// The one that `name` is, and its bit among them.
+    fn reserved(name: &str) -> Option<(&'static str, u32)>;
 
     /// Reads the value of the reserved member `name`, which comes once.
     fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error>;
@@ -39,6 +42,28 @@ pub(super) trait Object<'de>: Default {
     /// Keeps the first reason for which the object cannot be read in one way only.
     fn fault(&mut self, fault: &'static str);
 }
+
+/// The names that mean something in an object.
+//
+// Each is compared as a constant: a loop over the names cost as much as the parser needs to find one.
+macro_rules! reserved {
+    ($($name:literal)*) => {
+        const RESERVED: &'static [&'static str] = &[$($name),*];
+
+        fn reserved(name: &str) -> Option<(&'static str, u32)> {
+            let bit = 1;
+            $(
+                if name == $name {
+                    return Some(($name, bit));
+                }
+                let bit = bit << 1;
+            )*
+            let _ = bit;
+            None
+        }
+    };
+}
+pub(super) use reserved;
 
 /// Methods of a visitor for the types that are not wanted.
 macro_rules! other_types {
@@ -101,6 +126,14 @@ impl<T> Slot<T> {
             Member::Absent | Member::OtherType => None,
         }
     }
+
+    /// The object, an empty one where there is none; the error says that something else is there.
+    pub(super) const fn get_or_empty(&self) -> Result<&T, ()> {
+        match self.member {
+            Member::Is(()) | Member::Absent => Ok(&self.object),
+            Member::OtherType => Err(()),
+        }
+    }
 }
 
 /// Reads a value into the slot.
@@ -125,16 +158,21 @@ impl<'de, T: Object<'de>> Visitor<'de> for ObjectVisitor<'_, T> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut keys = Some(Keys::new(T::RESERVED));
         while let Some(Key(key)) = map.next_key()? {
-            match keys.as_mut().map_or(Ok(None), |keys| keys.admit(key)) {
-                Ok(Some(name)) => self.0.read(name, &mut map)?,
-                Ok(None) => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-                Err(fault) => {
-                    // Read on to the end, for what is no JSON is another error, but look at
-                    // nothing any more.
-                    self.0.fault(fault);
-                    keys = None;
+            let reserved = T::reserved(&key);
+            let admitted = match (&mut keys, reserved) {
+                (Some(keys), Some((_, bit))) => keys.admit_reserved(bit),
+                (Some(keys), None) => keys.admit(key),
+                (None, _) => Ok(()),
+            };
+            if let Err(fault) = admitted {
+                // Read on to the end, for what is no JSON is another error, but look at nothing
+                // any more.
+                self.0.fault(fault);
+                keys = None;
+            }
+            match reserved {
+                Some((name, _)) if keys.is_some() => self.0.read(name, &mut map)?,
+                _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
@@ -249,8 +287,17 @@ impl<'de> Visitor<'de> for KeyVisitor {
 
 /// Objects in an array, and nothing but an array: `None` where there are more than `limit`.
 pub(super) struct Elements<T> {
-    pub(super) limit: usize,
-    pub(super) of: PhantomData<T>,
+    limit: usize,
+    of: PhantomData<T>,
+}
+
+impl<T> Elements<T> {
+    pub(super) const fn at_most(limit: usize) -> Self {
+        Self {
+            limit,
+            of: PhantomData,
+        }
+    }
 }
 
 impl<'de, T: Object<'de>> DeserializeSeed<'de> for Elements<T> {

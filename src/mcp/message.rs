@@ -39,14 +39,9 @@ pub(super) fn message(text: &str, envelope: &Envelope<'_>) -> Result<Message, Me
     if method.len() > MAX_METHOD || methods::is_taken(method) {
         return refuse("There can be no such method");
     }
-    let no_params = Params::default();
-    let params = match envelope.params.member() {
-        Member::Is(params) => params,
-        Member::Absent => &no_params,
-        Member::OtherType => {
-            return Err(MessageError::invalid_params("The parameters are no object"));
-        }
-    };
+    let params = envelope.params.get_or_empty();
+    let params =
+        params.map_err(|()| MessageError::invalid_params("The parameters are no object"))?;
     if matches!(params.meta.member(), Member::OtherType) {
         return Err(MessageError::invalid_params("The metadata is no object"));
     }

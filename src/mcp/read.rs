@@ -4,13 +4,16 @@ use bytes::Bytes;
 
 use crate::mcp::{
     McpRequest, MessageError, ProtocolVersion, depth,
-    envelope::{Body, Envelope},
+    envelope::{self, Envelope},
     headers::{Decoded, MirroredHeaders},
-    member::Slot,
+    member::{Elements, Slot},
     message::{client_claimed, echo, message},
     mirror,
     request::{Messages, Parts},
 };
+
+/// More messages than a batch has.
+const MAX_BATCH: usize = 100;
 
 /// Reads the body of a POST.
 ///
@@ -19,7 +22,7 @@ use crate::mcp::{
 /// [`MessageError`] where not everyone would read the same messages, or the mirrored headers
 /// contradict them.
 pub(crate) fn read(body: Bytes, headers: &MirroredHeaders<'_>) -> Result<McpRequest, MessageError> {
-    read_parts(body, Some(headers)).map(McpRequest::new)
+    read_body(&body, Some(headers))
 }
 
 impl McpRequest {
@@ -54,34 +57,39 @@ impl McpRequest {
     ///
     /// As [`from_json`](Self::from_json).
     pub fn from_bytes(json: Bytes) -> Result<Self, MessageError> {
-        read_parts(json, None).map(Self::new)
+        read_body(&json, None)
     }
 }
 
-fn read_parts(body: Bytes, headers: Option<&MirroredHeaders<'_>>) -> Result<Parts, MessageError> {
-    let text = str::from_utf8(&body).map_err(|_| MessageError::not_json())?;
-    if depth::is_too_deep(&body) {
+fn read_body(
+    body: &Bytes,
+    headers: Option<&MirroredHeaders<'_>>,
+) -> Result<McpRequest, MessageError> {
+    let text = str::from_utf8(body).map_err(|_| MessageError::not_json())?;
+    if depth::is_too_deep(body) {
         return Err(MessageError::invalid_request("The body is nested too deep"));
     }
-    let mut parts = match Body::read(text).map_err(|_| MessageError::not_json())? {
-        Body::One(slot) => {
-            let envelope = slot
-                .get()
-                .ok_or(MessageError::invalid_request("The body is no message"))?;
-            one(text, envelope, headers).map_err(|error| error.with_id(echo(envelope)))?
-        }
-        Body::Many(elements) => batch(text, &elements, headers)?,
-        Body::TooMany => return Err(MessageError::invalid_request("The batch is too long")),
-    };
-    parts.body = body;
-    Ok(parts)
+    if text.trim_start().starts_with('[') {
+        let elements = envelope::read(text, Elements::at_most(MAX_BATCH))
+            .map_err(|_| MessageError::not_json())?
+            .ok_or(MessageError::invalid_request("The batch is too long"))?;
+        batch(body, text, &elements, headers)
+    } else {
+        let mut slot = Slot::default();
+        envelope::read(text, &mut slot).map_err(|_| MessageError::not_json())?;
+        let envelope = slot
+            .get()
+            .ok_or(MessageError::invalid_request("The body is no message"))?;
+        one(body, text, envelope, headers).map_err(|error| error.with_id(echo(envelope)))
+    }
 }
 
 fn one(
+    body: &Bytes,
     text: &str,
     envelope: &Envelope<'_>,
     headers: Option<&MirroredHeaders<'_>>,
-) -> Result<Parts, MessageError> {
+) -> Result<McpRequest, MessageError> {
     let message = message(text, envelope)?;
     let decoded = decode(headers)?;
     let version = mirror::version(envelope, &decoded)?;
@@ -92,21 +100,22 @@ fn one(
             mirror::complete(version, &message, envelope, &decoded)?;
         }
     }
-    Ok(Parts {
+    Ok(McpRequest::new(Parts {
         messages: Messages::One([message]),
         is_batch: false,
         version,
         has_session: headers.is_some_and(|headers| headers.has_session),
         client_claimed: client_claimed(envelope),
-        body: Bytes::new(),
-    })
+        body: body.clone(),
+    }))
 }
 
 fn batch(
+    body: &Bytes,
     text: &str,
     elements: &[Slot<Envelope<'_>>],
     headers: Option<&MirroredHeaders<'_>>,
-) -> Result<Parts, MessageError> {
+) -> Result<McpRequest, MessageError> {
     let decoded = decode(headers)?;
     let mut messages = Vec::with_capacity(elements.len());
     let mut claimed = None;
@@ -125,14 +134,14 @@ fn batch(
     if messages.is_empty() {
         return Err(MessageError::invalid_request("The batch is empty"));
     }
-    Ok(Parts {
+    Ok(McpRequest::new(Parts {
         messages: Messages::Several(messages),
         is_batch: true,
         version: ProtocolVersion::V2025_03_26,
         has_session: headers.is_some_and(|headers| headers.has_session),
         client_claimed: claimed,
-        body: Bytes::new(),
-    })
+        body: body.clone(),
+    }))
 }
 
 fn decode<'a>(headers: Option<&MirroredHeaders<'a>>) -> Result<Decoded<'a>, MessageError> {

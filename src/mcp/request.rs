@@ -13,15 +13,20 @@ pub struct RequestId(Id);
 /// Most are short, and need no allocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Id {
-    /// The text, filled up with zeros, which no JSON text holds.
-    Short([u8; 22]),
+    Short(Short),
     Long(Box<str>),
 }
 
+/// The text, filled up with zeros, which no JSON text holds. It is moved word by word: in other
+/// pieces, each move waits for the one before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(align(8))]
+struct Short([u8; 24]);
+
 impl RequestId {
     pub(crate) fn from_json(json: &str) -> Self {
-        let mut short = [0; 22];
-        Self(match short.get_mut(..json.len()) {
+        let mut short = Short([0; 24]);
+        Self(match short.0.get_mut(..json.len()) {
             Some(place) => {
                 place.copy_from_slice(json.as_bytes());
                 Id::Short(short)
@@ -34,7 +39,7 @@ impl RequestId {
     #[must_use]
     pub fn as_json(&self) -> &str {
         match &self.0 {
-            Id::Short(text) => {
+            Id::Short(Short(text)) => {
                 let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
                 str::from_utf8(text).unwrap_or_default()
             }

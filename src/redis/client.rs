@@ -1,34 +1,25 @@
-//! The connection that the stores share, and the circuit breaker before it.
+//! Redis as the stores see it: asked in time, or not at all.
 
 use std::{
     fmt,
     future::Future,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::{Duration, Instant},
+    sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
-use tokio::{
-    runtime::Handle,
-    sync::watch,
-    task::AbortHandle,
-    time::{sleep, sleep_until, timeout},
-};
+use tokio::{runtime::Handle, task::AbortHandle, time::timeout};
 
 use super::{
-    breaker::Breaker,
-    connection::{Connection, MasterWatch},
+    connection::Connection,
+    keeper::{Shared, is_lost, keep},
     url::Address,
 };
 use crate::error::{ConfigError, StoreError};
 
 /// How long a question may take unless set otherwise.
 const TIMEOUT: Duration = Duration::from_millis(50);
-/// How long it may take to connect: several sentinels or nodes may be down.
-const CONNECT: Duration = Duration::from_secs(5);
-/// How often sentinels are asked who the master is.
-const WATCH: Duration = Duration::from_secs(1);
 
 /// A Redis (6.2 or newer) or Valkey that several instances share: one node, a master that sentinels
 /// know, or a cluster.
@@ -77,11 +68,7 @@ impl Redis {
     pub fn from_url(url: &str) -> Result<Self, ConfigError> {
         Ok(Self {
             kept: Arc::new(Kept {
-                shared: Arc::new(Shared {
-                    address: Address::from_url(url)?,
-                    breaker: Mutex::default(),
-                    live: watch::Sender::new(None),
-                }),
+                shared: Arc::new(Shared::new(Address::from_url(url)?)),
                 keeper: OnceLock::new(),
             }),
             timeout: TIMEOUT,
@@ -164,71 +151,6 @@ impl Drop for Kept {
     }
 }
 
-/// A connection, and which one it is.
-#[derive(Clone)]
-struct Live {
-    id: u64,
-    connection: Connection,
-}
-
-/// What the stores and the keeper share.
-struct Shared {
-    address: Address,
-    breaker: Mutex<Breaker>,
-    live: watch::Sender<Option<Live>>,
-}
-
-impl Shared {
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        // No code that can panic runs under the lock.
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn ask<T, F, Fut>(&self, question: F) -> RedisResult<T>
-    where
-        F: Fn(Connection) -> Fut,
-        Fut: Future<Output = RedisResult<T>>,
-    {
-        let Live { id, connection } = self.connection().await?;
-        match question(connection).await {
-            Err(error) if is_lost(&error) => {
-                self.lose(|live| live.id == id);
-                question(self.connection().await?.connection).await
-            }
-            answer => answer,
-        }
-    }
-
-    /// The connection, once there is one.
-    async fn connection(&self) -> RedisResult<Live> {
-        if let Some(live) = &*self.live.borrow() {
-            return Ok(live.clone());
-        }
-        let mut live = self.live.subscribe();
-        let live = live.wait_for(Option::is_some).await;
-        let live = live.ok().and_then(|live| live.clone());
-        live.ok_or_else(|| RedisError::from((ErrorKind::Io, "there is no connection")))
-    }
-
-    fn failed(&self, error: &str) {
-        if self.breaker().failed() {
-            tracing::warn!(error, "Redis does not answer");
-            self.lose(|_| true);
-        }
-    }
-
-    /// Gives up the connection, and has the keeper make another one.
-    fn lose(&self, which: impl FnOnce(&Live) -> bool) {
-        self.live.send_if_modified(|live| {
-            let lost = live.as_ref().is_some_and(which);
-            if lost {
-                *live = None;
-            }
-            lost
-        });
-    }
-}
-
 /// Waits for an answer, in slices that count as long as they were meant to be: the time in which a
 /// busy machine kept this process from running is not held against Redis, whose answer may lie
 /// there unread.
@@ -241,71 +163,6 @@ async fn in_time<F: Future>(limit: Duration, question: F) -> Option<F::Output> {
         }
     }
     None
-}
-
-/// Keeps a connection up.
-async fn keep(shared: Arc<Shared>) {
-    if shared.address.is_encrypted() {
-        prepare_tls();
-    }
-    for id in 0.. {
-        let connection = connect(&shared).await;
-        shared.live.send_replace(Some(Live { id, connection }));
-        if shared.breaker().connected() {
-            tracing::info!("Redis answers again");
-        }
-        let mut live = shared.live.subscribe();
-        tokio::select! {
-            _ = live.wait_for(Option::is_none) => {}
-            () = another_master(&shared.address) => {
-                tracing::info!("the sentinels name another master");
-                shared.lose(|_| true);
-            }
-        }
-    }
-}
-
-async fn connect(shared: &Shared) -> Connection {
-    let mut said = String::new();
-    loop {
-        let attempted = Instant::now();
-        let error = match timeout(CONNECT, Connection::open(&shared.address)).await {
-            Ok(Ok(connection)) => return connection,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer in time".to_owned(),
-        };
-        shared.failed(&error);
-        if said != error {
-            tracing::warn!(error, "Redis cannot be connected to");
-            said = error;
-        }
-        let next = shared.breaker().next_attempt(attempted);
-        sleep_until(next.into()).await;
-    }
-}
-
-/// Completes when the sentinels name another master than at first.
-async fn another_master(address: &Address) {
-    let Some(mut watch) = MasterWatch::new(address) else {
-        return std::future::pending().await;
-    };
-    while !watch.has_changed().await {
-        sleep(WATCH).await;
-    }
-}
-
-/// A process in which several TLS libraries are built, and none is chosen, would panic.
-fn prepare_tls() {
-    use rustls::crypto::{CryptoProvider, aws_lc_rs};
-    if CryptoProvider::get_default().is_none() {
-        // An error says that somebody else was faster.
-        let _ = aws_lc_rs::default_provider().install_default();
-    }
-}
-
-/// Whether another connection may do better.
-fn is_lost(error: &RedisError) -> bool {
-    error.is_unrecoverable_error() || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
 }
 
 /// Whether the error tells of Redis as a whole, and not of one key or command: those must not stop

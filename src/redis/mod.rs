@@ -7,9 +7,12 @@
 mod breaker;
 mod client;
 mod connection;
+mod keeper;
 mod keys;
+mod question;
 mod rate;
 mod revocation;
+mod script;
 mod session;
 mod url;
 

@@ -1,12 +1,14 @@
-//! Runs the comparison: `mcp-auth-peers in-process OUT`; or one case again and again, for a profiler:
-//! `mcp-auth-peers repeat CASE TIMES`.
+//! Runs the comparison: `mcp-auth-peers in-process OUT`, then `flood OUT` and `wire OUT`; or one
+//! case again and again, for a profiler: `mcp-auth-peers repeat CASE TIMES`.
 
+mod flood;
 mod hand;
 mod harness;
 mod in_process;
 mod ours;
 mod peers;
 mod report;
+mod wire;
 mod world;
 
 use std::path::PathBuf;
@@ -42,6 +44,13 @@ fn main() {
             if wanted("threads") {
                 in_process::threads(report);
             }
+        }
+        "flood" => flood::run(&mut Report::append(&out), &runtime),
+        "wire" => wire::run(&mut Report::append(&out)),
+        // A server of the job before.
+        "serve" => {
+            let job = out.to_string_lossy();
+            runtime.block_on(wire::serve(&job, only.first().map(String::as_str)));
         }
         "sizes" => in_process::sizes(),
         "parts" => in_process::parts(),

@@ -89,21 +89,23 @@ pub fn quota() -> Quota {
     Quota::per_second(NonZeroU32::new(1_000_000_000).expect("not zero"))
 }
 
-type Keys = StaticJwks;
+type Stack<K> = AuthStack<K, MemoryRevocationStore, MemoryRateLimitStore, KeyMap>;
 
 /// The default stack: metadata, token, revocation, message, scopes, limit, upstream key, audit.
-pub fn stack(
-    world: &World,
-    beside: &Beside,
-) -> AuthStack<Keys, MemoryRevocationStore, MemoryRateLimitStore, KeyMap> {
-    let keys = KeyMap::new().with_user(
+pub fn stack(world: &World, beside: &Beside) -> Stack<StaticJwks> {
+    stack_of(jwks(world), beside)
+}
+
+/// The same with verification keys from elsewhere.
+pub fn stack_of<K>(keys: K, beside: &Beside) -> Stack<K> {
+    let upstream_keys = KeyMap::new().with_user(
         "alice",
         UpstreamKey::new("ro", "internal-key-1").expect("a key"),
         "read:data".parse().expect("a scope"),
     );
     AuthStack::new(
         validator(),
-        jwks(world),
+        keys,
         ResourceMetadata::new(RESOURCE, [ISSUER]).expect("metadata"),
         policy(beside.rules),
     )
@@ -113,7 +115,7 @@ pub fn stack(
         beside.limits.clone(),
         RateLimit::new("calls", quota()),
     ))
-    .with_upstream_keys(keys, KeyHeader::default())
+    .with_upstream_keys(upstream_keys, KeyHeader::default())
     .with_audit(Arc::new(audit_sink_fn(|event: AuditEvent| drop(event))))
 }
 

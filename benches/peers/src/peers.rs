@@ -10,7 +10,7 @@ use axum::{
 use axum_jwt_auth::{Claims as ExtractedClaims, Decoder, RemoteJwksDecoder};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use jwt_authorizer::{IntoLayer, JwtAuthorizer, Validation};
+use jwt_authorizer::{IntoLayer, JwtAuthorizer, Validation, layer::AuthorizationLayer};
 use mcp_auth::Algorithm;
 use oauth_resource_server::{
     KeyNaming, OAuthConfig, OAuthValidator, http_layer::HttpAuthLayer, mcp::McpToolScopes,
@@ -18,7 +18,8 @@ use oauth_resource_server::{
 use serde::{Deserialize, Serialize};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_oauth2_resource_server::{
-    server::OAuth2ResourceServer, tenant::TenantConfiguration, validation::ClaimsValidationSpec,
+    layer::OAuth2ResourceServerLayer, server::OAuth2ResourceServer, tenant::TenantConfiguration,
+    validation::ClaimsValidationSpec,
 };
 
 use crate::world::{ISSUER, RESOURCE, World, request};
@@ -99,31 +100,36 @@ pub async fn tower_oauth2_resource_server(world: &World) -> OAuth2ResourceServer
         .expect("a resource server")
 }
 
+pub async fn tors_layer(world: &World) -> OAuth2ResourceServerLayer<Body, Claims> {
+    tower_oauth2_resource_server(world).await.into_layer()
+}
+
 pub async fn tors(world: &World) -> Send {
-    let layer = tower_oauth2_resource_server(world)
-        .await
-        .into_layer::<Body>();
+    let layer = tors_layer(world).await;
     let service = layer.layer(service_fn(ok));
     Box::new(move |headers, body| send(&service, request(headers, Body::from(body))))
 }
 
-pub async fn jwt_authorizer(world: &World) -> Send {
-    let authorizer = JwtAuthorizer::<Claims>::from_jwks_text(&world.jwks)
+pub async fn jwt_authorizer_layer(world: &World) -> AuthorizationLayer<Claims> {
+    JwtAuthorizer::<Claims>::from_jwks_text(&world.jwks)
         .validation(Validation::new().iss(&[ISSUER]).aud(&[RESOURCE]).nbf(true))
         .build()
         .await
-        .expect("an authorizer");
-    let service =
-        authorizer
-            .into_layer()
-            .layer(service_fn(|_: http::Request<axum07::body::Body>| async {
-                Ok::<_, Infallible>(empty_result::<axum07::body::Body>())
-            }));
+        .expect("an authorizer")
+        .into_layer()
+}
+
+pub async fn jwt_authorizer(world: &World) -> Send {
+    let layer = jwt_authorizer_layer(world).await;
+    let service = layer.layer(service_fn(|_: http::Request<axum07::body::Body>| async {
+        Ok::<_, Infallible>(empty_result::<axum07::body::Body>())
+    }));
     Box::new(move |headers, body| send(&service, request(headers, axum07::body::Body::from(body))))
 }
 
+/// The state that the extractor of `axum-jwt-auth` finds its decoder in.
 #[derive(Clone)]
-struct AppState {
+pub struct AppState {
     decoder: Option<Decoder<Claims>>,
 }
 
@@ -133,12 +139,14 @@ impl FromRef<AppState> for Decoder<Claims> {
     }
 }
 
-pub async fn axum_jwt_auth(world: &World) -> Send {
+/// The middleware that lets nothing through without the claims of `axum-jwt-auth`.
+pub async fn guard(_: ExtractedClaims<Claims>, request: Request, next: Next) -> Response<Body> {
+    next.run(request).await
+}
+
+pub async fn axum_jwt_auth_state(world: &World) -> AppState {
     use jsonwebtoken10::{Algorithm as Alg, Validation as Rules};
 
-    async fn guard(_: ExtractedClaims<Claims>, request: Request, next: Next) -> Response<Body> {
-        next.run(request).await
-    }
     let mut rules = Rules::new(match world.algorithm {
         Algorithm::RS256 => Alg::RS256,
         Algorithm::ES256 => Alg::ES256,
@@ -153,9 +161,13 @@ pub async fn axum_jwt_auth(world: &World) -> Send {
         .build()
         .expect("a decoder");
     decoder.refresh().await.expect("keys");
-    let state = AppState {
+    AppState {
         decoder: Some(Arc::new(decoder)),
-    };
+    }
+}
+
+pub async fn axum_jwt_auth(world: &World) -> Send {
+    let state = axum_jwt_auth_state(world).await;
     let service = from_fn_with_state(state, guard).layer(service_fn(ok));
     Box::new(move |headers, body| send(&service, request(headers, Body::from(body))))
 }
@@ -179,21 +191,22 @@ async fn validator(world: &World) -> Arc<OAuthValidator> {
     Arc::new(validator)
 }
 
-pub async fn oauth_resource_server(world: &World) -> Send {
-    let layer = HttpAuthLayer::builder()
+pub async fn oauth_resource_server_layer(world: &World) -> HttpAuthLayer {
+    HttpAuthLayer::builder()
         .oauth(validator(world).await)
         .build()
-        .expect("a layer");
+        .expect("a layer")
+}
+
+pub async fn oauth_resource_server(world: &World) -> Send {
+    let layer = oauth_resource_server_layer(world).await;
     let service = layer.layer(service_fn(ok));
     Box::new(move |headers, body| send(&service, request(headers, Body::from(body))))
 }
 
 /// Its tower layer with its tool scopes behind.
 pub async fn oauth_resource_server_with_tools(world: &World) -> Send {
-    let layer = HttpAuthLayer::builder()
-        .oauth(validator(world).await)
-        .build()
-        .expect("a layer");
+    let layer = oauth_resource_server_layer(world).await;
     let tools = McpToolScopes::new()
         .default(["admin:tools"])
         .tool("get_note", ["read:data"])
