@@ -70,7 +70,9 @@ impl UnixTime {
 }
 
 fn saturating_nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    // In 64 bits: every reading of the clock comes by here.
+    let whole = duration.as_secs().saturating_mul(1_000_000_000);
+    whole.saturating_add(duration.subsec_nanos().into())
 }
 
 /// Where layers read the time.

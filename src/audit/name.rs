@@ -10,11 +10,12 @@ impl RequestName {
     pub(crate) fn new(process: u64, request: u64) -> Self {
         const DIGITS: [u8; 16] = *b"0123456789abcdef";
         let mut name = [b'0'; 32];
-        let mut number = u128::from(process) << 64 | u128::from(request);
-        for digit in name.iter_mut().rev() {
-            let value = usize::try_from(number & 0xf).unwrap_or(0);
-            *digit = DIGITS.get(value).copied().unwrap_or(b'0');
-            number >>= 4;
+        for (digits, mut number) in name.chunks_exact_mut(16).zip([process, request]) {
+            for digit in digits.iter_mut().rev() {
+                let value = usize::try_from(number & 0xf).unwrap_or(0);
+                *digit = DIGITS.get(value).copied().unwrap_or(b'0');
+                number >>= 4;
+            }
         }
         Self(name)
     }

@@ -39,9 +39,10 @@ impl Text {
 /// Shares the text where it is short enough.
 impl From<Arc<str>> for Text {
     fn from(text: Arc<str>) -> Self {
-        match capped(&text) {
-            Cow::Owned(text) => Self(Repr::Shared(text.into())),
-            Cow::Borrowed(_) => Self(Repr::Shared(text)),
+        if text.len() <= MAX_CHARS {
+            Self(Repr::Shared(text))
+        } else {
+            Self::new(&text)
         }
     }
 }

@@ -26,6 +26,7 @@ pin_project! {
 }
 
 impl<F> AuthFuture<F> {
+    #[inline]
     pub(super) const fn new(inner: F) -> Self {
         Self { inner }
     }
@@ -37,6 +38,7 @@ where
 {
     type Output = Result<Response<AuthBody<B>>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let response = ready!(self.project().inner.poll(context));
         Poll::Ready(response.map(|response| response.map(|inner| AuthBody { inner })))

@@ -2,12 +2,12 @@
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -126,6 +126,25 @@ where
     }
 }
 
+/// Extensions with room for all that the layers leave in them.
+static ROOMY: LazyLock<Extensions> = LazyLock::new(|| {
+    let mut extensions = Extensions::new();
+    extensions.insert(0_u8);
+    extensions.insert(0_u16);
+    extensions.insert(0_u32);
+    extensions.insert(0_u64);
+    extensions.clear();
+    extensions
+});
+
+/// A table of extensions that grows while it is filled costs more than to copy an empty one of the
+/// right size.
+fn make_room(extensions: &mut Extensions) {
+    if extensions.is_empty() {
+        extensions.clone_from(&ROOMY);
+    }
+}
+
 /// The layers around `S`, outermost first.
 type Tower<S, K, V, L, U, T> = AuditLogService<
     OriginGuardService<
@@ -178,11 +197,14 @@ where
     type Error = S::Error;
     type Future = AuthFuture<<Tower<S, K, V, L, U, T> as Service<Request<B>>>::Future>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         <Tower<S, K, V, L, U, T> as Service<Request<B>>>::poll_ready(&mut self.tower, context)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    #[inline]
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        make_room(request.extensions_mut());
         AuthFuture::new(self.tower.call(request))
     }
 }

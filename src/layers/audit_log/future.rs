@@ -20,6 +20,7 @@ pin_project! {
 }
 
 impl<F> AuditFuture<F> {
+    #[inline]
     pub(super) const fn new(inner: F, recorder: Option<Recorder>) -> Self {
         Self { inner, recorder }
     }
@@ -31,6 +32,7 @@ where
 {
     type Output = Result<Response<ResB>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let watch = Watch(this.recorder);

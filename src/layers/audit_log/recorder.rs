@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use sha2::{Digest, Sha256};
 
 use super::layer::Config;
@@ -21,6 +21,8 @@ use crate::{
     reject::Rejection,
     trail::{AuthTrail, Facts, StreamEnd},
 };
+
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// Records an event once: when the request is answered, fails, or is dropped.
 pub(super) struct Recorder(Option<Started>);
@@ -54,12 +56,13 @@ impl Recorder {
             config,
             trail,
             method: method.clone(),
-            session: headers.get("mcp-session-id").cloned(),
+            session: headers.get(SESSION).cloned(),
             since: Instant::now(),
         }))
     }
 
     /// The response is there.
+    #[inline]
     pub(super) fn answered<B>(mut self, response: &Response<B>) {
         let reason = response
             .extensions()

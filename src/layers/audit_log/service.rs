@@ -18,6 +18,7 @@ pub struct AuditLogService<S> {
 }
 
 impl<S> AuditLogService<S> {
+    #[inline]
     pub(super) fn new(inner: S, config: Option<Config>) -> Self {
         Self {
             inner,
@@ -42,10 +43,12 @@ where
     type Error = S::Error;
     type Future = AuditFuture<S::Future>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let recorder = self.config.as_ref().map(|config| {
             let trail = AuthTrail::default();

@@ -16,7 +16,7 @@ use tower_service::Service;
 use super::{KeyMapBody, body::remove_key, layer::Config};
 use crate::{
     keys::UpstreamKey,
-    layers::shared::trail,
+    layers::shared::{remove_rare, trail},
     mcp::McpRequest,
     reject::{RejectBody, Rejection},
     trail::AuthTrail,
@@ -30,6 +30,7 @@ pub struct KeyGuard<S, U> {
 }
 
 impl<S, U> KeyGuard<S, U> {
+    #[inline]
     pub(super) const fn new(inner: S, config: Arc<Config<U>>) -> Self {
         Self { inner, config }
     }
@@ -44,10 +45,12 @@ where
     type Error = S::Error;
     type Future = GuardFuture<S::Future, U>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let extensions = request.extensions();
         GuardFuture {
@@ -80,6 +83,7 @@ where
 {
     type Output = Result<Response<KeyMapBody<ResB>>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let answer = ready!(this.future.poll(context));
@@ -100,7 +104,7 @@ where
                 let rejection = Rejection::upstream_error(this.asked.as_ref());
                 return Poll::Ready(Ok(this.config.common.respond(rejection)));
             }
-            response.headers_mut().remove(header::WWW_AUTHENTICATE);
+            remove_rare(response.headers_mut(), &[header::WWW_AUTHENTICATE]);
         }
         if let Some(key) = &key {
             remove_key(response.headers_mut(), key);

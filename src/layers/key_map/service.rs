@@ -23,6 +23,7 @@ pub struct KeyMapService<S, U> {
 }
 
 impl<S, U> KeyMapService<S, U> {
+    #[inline]
     pub(super) fn new(inner: S, config: Config<U>) -> Self {
         Self {
             guarded: KeyGuard::new(inner, Arc::new(config)),
@@ -40,11 +41,13 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<KeyGuard<S, U>, B, U::Future, Injecting<U>>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         // `S` may be a service for other requests too: say which readiness is asked for.
         <KeyGuard<S, U> as Service<Request<B>>>::poll_ready(&mut self.guarded, context)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let config = &self.guarded.config;
         strip(request.headers_mut(), config.header.name());
@@ -81,21 +84,22 @@ pub struct Injecting<U>(Arc<Config<U>>);
 impl<U, B> Judge<B> for Injecting<U> {
     type Answer = Result<Option<UpstreamKey>, StoreError>;
 
+    #[inline]
     fn judge(&self, answer: Self::Answer, request: &mut Request<B>) -> Result<(), Rejection> {
-        let asked = request.extensions().get::<McpRequest>();
+        let asked = || request.extensions().get::<McpRequest>();
         let key = match answer {
             Ok(Some(key)) => key,
             Ok(None) => {
                 let no_key =
                     Rejection::new(Reason::NoKey, StatusCode::FORBIDDEN, "This is not allowed");
-                return Err(no_key.for_request(code::FORBIDDEN, asked));
+                return Err(no_key.for_request(code::FORBIDDEN, asked()));
             }
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "an upstream key could not be had"
                 );
-                return Err(Rejection::store_unavailable().for_request(code::UNAVAILABLE, asked));
+                return Err(Rejection::store_unavailable().for_request(code::UNAVAILABLE, asked()));
             }
         };
         if let Some(trail) = trail(request.extensions()) {

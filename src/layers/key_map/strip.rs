@@ -46,18 +46,19 @@ pub(super) fn strip(headers: &mut HeaderMap, key_header: &HeaderName) {
     let key_header = canonical(key_header.as_str(), &mut buffer);
     let mut doomed: Vec<HeaderName> = Vec::new();
     for name in headers.keys() {
-        if is_forbidden(name, key_header) {
+        if *name == header::CONNECTION {
+            for field in headers.get_all(name) {
+                let names = field.to_str().unwrap_or_default().split(',');
+                doomed.extend(names.filter_map(|name| HeaderName::try_from(name.trim()).ok()));
+            }
+            doomed.push(header::CONNECTION);
+        } else if is_forbidden(name, key_header) {
             doomed.push(name.clone());
         }
-    }
-    for field in headers.get_all(header::CONNECTION) {
-        let names = field.to_str().unwrap_or_default().split(',');
-        doomed.extend(names.filter_map(|name| HeaderName::try_from(name.trim()).ok()));
     }
     for name in doomed {
         headers.remove(name);
     }
-    headers.remove(header::CONNECTION);
 }
 
 fn is_forbidden(name: &HeaderName, key_header: &str) -> bool {

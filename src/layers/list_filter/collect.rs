@@ -22,6 +22,7 @@ pin_project! {
 }
 
 impl<B: Body<Data = Bytes>> Collect<B> {
+    #[inline]
     pub(super) const fn new(body: B) -> Self {
         Self {
             body,
@@ -30,6 +31,7 @@ impl<B: Body<Data = Bytes>> Collect<B> {
         }
     }
 
+    #[inline]
     pub(super) fn poll(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

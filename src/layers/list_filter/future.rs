@@ -39,6 +39,7 @@ pin_project! {
 }
 
 impl<F, B> ListFilterFuture<F, B> {
+    #[inline]
     pub(super) const fn new(future: F, filter: Option<Box<Filter>>) -> Self {
         Self {
             state: State::Inner { future },
@@ -54,6 +55,7 @@ where
 {
     type Output = Result<Response<ListFilterBody<B>>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {

@@ -22,6 +22,7 @@ pub struct ListFilterService<S> {
 }
 
 impl<S> ListFilterService<S> {
+    #[inline]
     pub(super) fn new(inner: S, config: Option<Config>) -> Self {
         Self {
             inner,
@@ -47,10 +48,12 @@ where
     type Error = S::Error;
     type Future = Passing<ListFilterFuture<S::Future, ResB>, Self::Response>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let filter = match &self.config {
             None => None,

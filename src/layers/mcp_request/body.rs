@@ -14,6 +14,7 @@ use http_body_util::Full;
 pub struct McpBody(Full<Bytes>);
 
 impl McpBody {
+    #[inline]
     pub(super) fn new(bytes: Bytes) -> Self {
         Self(Full::new(bytes))
     }

@@ -68,6 +68,7 @@ where
         }
     }
 
+    #[inline]
     pub(super) fn call(ready: &mut S, request: Request<McpBody>) -> Self {
         Self {
             state: State::Inner {
@@ -93,6 +94,7 @@ where
 {
     type Output = Result<S::Response, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {

@@ -9,8 +9,13 @@ use crate::mcp::MirroredHeaders;
 /// One pass over all of them, which costs less than looking for each by its hash.
 pub(super) fn mirrored(headers: &HeaderMap) -> Result<MirroredHeaders<'_>, &'static str> {
     let mut mirrored = MirroredHeaders::default();
-    for name in headers.keys() {
+    let mut previous = None;
+    for (name, value) in headers {
         let text = name.as_str();
+        if !matches!(text.as_bytes().first(), Some(b'd' | b'l' | b'm')) {
+            // Nothing below begins with another letter.
+            continue;
+        }
         // Servers that speak CGI or WSGI cannot tell `_` from `-`.
         if text.contains('_') {
             if stands_once(&text.replace('_', "-")) {
@@ -21,10 +26,10 @@ pub(super) fn mirrored(headers: &HeaderMap) -> Result<MirroredHeaders<'_>, &'sta
         if !stands_once(text) {
             continue;
         }
-        let mut values = headers.get_all(name).iter();
-        let (Some(value), None) = (values.next(), values.next()) else {
+        // The values of a name come one after the other.
+        if previous.replace(text) == Some(text) {
             return Err("A header that may stand once was repeated");
-        };
+        }
         match text {
             "mcp-protocol-version" => mirrored.protocol_version = Some(value.as_bytes()),
             "mcp-method" => mirrored.method = Some(value.as_bytes()),
@@ -62,7 +67,10 @@ pub(super) fn is_plain_json(headers: &HeaderMap) -> bool {
         .get_all(header::CONTENT_ENCODING)
         .iter()
         .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    !is_encoded && content_type.to_str().is_ok_and(is_json_in_utf8)
+    // To the letter, as nearly all send it; else by its parts.
+    let is_plain = content_type.as_bytes() == b"application/json"
+        || content_type.to_str().is_ok_and(is_json_in_utf8);
+    !is_encoded && is_plain
 }
 
 fn is_json_in_utf8(content_type: &str) -> bool {

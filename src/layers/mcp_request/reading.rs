@@ -66,6 +66,7 @@ impl Pieces {
 }
 
 impl<B: Body<Data = Bytes>> Reading<B> {
+    #[inline]
     pub(super) const fn new(body: B) -> Self {
         Self {
             body,
@@ -75,6 +76,7 @@ impl<B: Body<Data = Bytes>> Reading<B> {
     }
 
     /// The whole body, or why it is refused. Trailers are dropped: nothing in them was judged.
+    #[inline]
     pub(super) fn poll(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

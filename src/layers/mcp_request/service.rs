@@ -31,6 +31,7 @@ pub struct McpRequestService<S> {
 }
 
 impl<S> McpRequestService<S> {
+    #[inline]
     pub(super) fn new(inner: S, config: Config) -> Self {
         Self {
             inner,
@@ -49,10 +50,12 @@ where
     type Error = S::Error;
     type Future = ReadFuture<S, B>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let config = &self.config;
         let (head, body) = request.into_parts();

@@ -13,6 +13,8 @@ use pin_project_lite::pin_project;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use tower_service::Service;
 
+use crate::layers::shared::remove_rare;
+
 /// How long a browser may remember a preflight.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
@@ -41,8 +43,13 @@ pub(super) fn sign(headers: &mut HeaderMap) {
 
 /// Takes out whom others allow: they do not know who asks.
 pub(super) fn strip(headers: &mut HeaderMap) {
-    headers.remove(header::ACCESS_CONTROL_ALLOW_ORIGIN);
-    headers.remove(header::ACCESS_CONTROL_ALLOW_CREDENTIALS);
+    remove_rare(
+        headers,
+        &[
+            header::ACCESS_CONTROL_ALLOW_ORIGIN,
+            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+        ],
+    );
 }
 
 /// A service whose body has a default, for the preflights that `tower-http` answers in its place.
@@ -59,10 +66,12 @@ where
     type Error = S::Error;
     type Future = OptionalFuture<S::Future>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         OptionalFuture {
             inner: self.inner.call(request),
@@ -83,6 +92,7 @@ where
 {
     type Output = Result<Response<Option<ResB>>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut response = ready!(self.project().inner.poll(context))?;
         strip(response.headers_mut());

@@ -75,6 +75,7 @@ where
 {
     type Output = Result<Response<B>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut response = match self.project().state.project() {
             Projected::Open { future } => return future.poll(context),

@@ -100,6 +100,13 @@ impl Origins {
     /// Whether the server is meant when this is the `Host` or `:authority`.
     #[must_use]
     pub fn allows_host(&self, host: &str) -> bool {
+        // To the letter, as nearly all send it; else by its parts.
+        let is_usual = |(allowed, port): &(Box<str>, Option<u16>)| {
+            **allowed == *host && (port.is_none() || *port == self.default_port)
+        };
+        if self.hosts.iter().any(is_usual) {
+            return true;
+        }
         let Some(asked) = Authority::parse(host) else {
             return false;
         };

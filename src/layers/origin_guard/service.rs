@@ -35,6 +35,7 @@ struct Shared {
 }
 
 impl<S> OriginGuardService<S> {
+    #[inline]
     pub(super) fn new(inner: S, config: Config) -> Self {
         Self {
             inner,
@@ -119,10 +120,12 @@ where
     type Error = S::Error;
     type Future = OriginGuardFuture<S::Future, ResB>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let Shared { config, cors } = &*self.shared;
         let inner = &mut self.inner;

@@ -30,6 +30,29 @@ impl PeerAddr {
     }
 }
 
+/// What is known of a request where it is counted.
+pub(super) struct Known<'a> {
+    headers: &'a HeaderMap,
+    extensions: &'a Extensions,
+    token: Option<&'a VerifiedToken>,
+    asked: Option<&'a McpRequest>,
+}
+
+impl<'a> Known<'a> {
+    pub(super) fn of(headers: &'a HeaderMap, extensions: &'a Extensions) -> Self {
+        Self {
+            headers,
+            extensions,
+            token: extensions.get(),
+            asked: extensions.get(),
+        }
+    }
+
+    fn peer(&self) -> Option<&PeerAddr> {
+        self.extensions.get()
+    }
+}
+
 /// One limit: a name, a quota, what it counts and for whom.
 #[derive(Clone, Debug)]
 #[must_use]
@@ -131,45 +154,40 @@ impl RateLimit {
         self
     }
 
-    pub(super) const fn needs_message(&self) -> bool {
-        matches!(self.methods, Methods::Named(_)) || self.by.tool
-    }
-
-    pub(super) const fn needs_token(&self) -> bool {
-        self.by.principal || self.by.client
-    }
-
-    pub(super) const fn needs_peer(&self) -> bool {
-        self.by.peer
-    }
-
-    /// What is to be taken for a request, count by count. Every part that a count belongs to is
-    /// known by now.
-    pub(super) fn takes(&self, headers: &HeaderMap, extensions: &Extensions, takes: &mut Several) {
+    /// Adds what is to be taken for a request, count by count; the error names what is missing in
+    /// front.
+    pub(super) fn takes(&self, known: &Known<'_>, takes: &mut Several) -> Result<(), &'static str> {
+        let by = &self.by;
+        if (by.principal || by.client) && known.token.is_none() {
+            return Err("JwtValidateLayer");
+        }
+        if (matches!(self.methods, Methods::Named(_)) || by.tool) && known.asked.is_none() {
+            return Err("McpRequestLayer");
+        }
+        if by.peer && known.peer().is_none() {
+            return Err("PeerAddr in the extensions");
+        }
         let Methods::Named(methods) = &self.methods else {
-            let key = self.base_key(headers, extensions);
-            return takes.add(self.quota, key, NonZeroU32::MIN);
+            takes.add(self.quota, self.base_key(known), NonZeroU32::MIN);
+            return Ok(());
         };
-        let asked = extensions.get::<McpRequest>();
-        for message in asked.map_or(&[][..], McpRequest::messages) {
+        for message in known.asked.map_or(&[][..], McpRequest::messages) {
             let method = message.operation().method();
             if methods.iter().any(|named| **named == *method) {
-                let mut key = self.base_key(headers, extensions);
-                if self.by.tool {
+                let mut key = self.base_key(known);
+                if by.tool {
                     let tool = message.operation().target().map(Target::shared_name);
                     key = key.with_tool(tool.cloned());
                 }
                 takes.add(self.quota, key, self.cost(message));
             }
         }
+        Ok(())
     }
 
-    fn base_key(&self, headers: &HeaderMap, extensions: &Extensions) -> RateKey {
+    fn base_key(&self, known: &Known<'_>) -> RateKey {
         let mut key = self.key.clone();
-        let principal = extensions
-            .get::<VerifiedToken>()
-            .map(VerifiedToken::principal);
-        if let Some(principal) = principal {
+        if let Some(principal) = known.token.map(VerifiedToken::principal) {
             if self.by.principal {
                 key = key.with_principal(principal.clone());
             }
@@ -178,11 +196,11 @@ impl RateLimit {
             }
         }
         if self.by.session {
-            let session = headers.get("mcp-session-id");
+            let session = known.headers.get("mcp-session-id");
             key = key.with_session(session.and_then(|id| id.to_str().ok()).map(Into::into));
         }
         if self.by.peer
-            && let Some(peer) = extensions.get::<PeerAddr>()
+            && let Some(peer) = known.peer()
         {
             key = key.with_peer(peer.ip());
         }

@@ -8,14 +8,14 @@ use http::{Request, Response, StatusCode};
 use tower_service::Service;
 
 use super::{
-    PeerAddr,
     layer::Config,
+    limit::Known,
     takes::{Several, Takes},
 };
 use crate::{
     audit::AuditRateLimit,
     error::{Reason, StoreError},
-    layers::shared::{Common, Judge, ResponseFuture, token, trail},
+    layers::shared::{Common, Judge, ResponseFuture, trail},
     mcp::McpRequest,
     rate::{RateLimitStore, Verdict},
     reject::{RejectBody, Rejection, code},
@@ -30,6 +30,7 @@ pub struct RateLimitService<S, L> {
 }
 
 impl<S, L> RateLimitService<S, L> {
+    #[inline]
     pub(super) fn new(inner: S, config: Option<Config<L>>) -> Self {
         Self {
             inner,
@@ -56,45 +57,29 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S, B, Takes<L>, Counted<L>>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let Some(judge) = &self.config else {
             return ResponseFuture::call(&mut self.inner, request);
         };
         let config = &judge.0;
-        if let Err(rejection) = config.knows_all_it_needs(&request) {
-            return ResponseFuture::refuse(&config.common, rejection);
-        }
+        let known = Known::of(request.headers(), request.extensions());
         let mut takes = Several::default();
         for limit in &config.limits {
-            limit.takes(request.headers(), request.extensions(), &mut takes);
+            if let Err(needs) = limit.takes(&known, &mut takes) {
+                let rejection = config.common.layer_missing("RateLimitLayer", needs);
+                return ResponseFuture::refuse(&config.common, rejection);
+            }
         }
         let Some(question) = Takes::new(config, takes, config.common.now()) else {
             return ResponseFuture::call(&mut self.inner, request);
         };
         ResponseFuture::ask_shared(&mut self.inner, request, question, judge)
-    }
-}
-
-impl<L> Config<L> {
-    fn knows_all_it_needs<B>(&self, request: &Request<B>) -> Result<(), Rejection> {
-        let extensions = request.extensions();
-        let missing = |needs| Err(self.common.layer_missing("RateLimitLayer", needs));
-        for limit in &self.limits {
-            if limit.needs_token() && token(extensions).is_none() {
-                return missing("JwtValidateLayer");
-            }
-            if limit.needs_message() && extensions.get::<McpRequest>().is_none() {
-                return missing("McpRequestLayer");
-            }
-            if limit.needs_peer() && extensions.get::<PeerAddr>().is_none() {
-                return missing("PeerAddr in the extensions");
-            }
-        }
-        Ok(())
     }
 }
 
@@ -105,6 +90,7 @@ pub struct Counted<L>(Arc<Config<L>>);
 impl<L, B> Judge<B> for Counted<L> {
     type Answer = Result<Verdict, StoreError>;
 
+    #[inline]
     fn judge(&self, answer: Self::Answer, request: &mut Request<B>) -> Result<(), Rejection> {
         let trail = trail(request.extensions());
         let note = |outcome| {
@@ -112,7 +98,7 @@ impl<L, B> Judge<B> for Counted<L> {
                 trail.set_rate_limit(outcome);
             }
         };
-        let asked = request.extensions().get::<McpRequest>();
+        let asked = || request.extensions().get::<McpRequest>();
         match answer {
             Ok(Verdict::Allowed { local, .. }) => {
                 note(if local {
@@ -124,14 +110,14 @@ impl<L, B> Judge<B> for Counted<L> {
             }
             Ok(Verdict::Limited { retry_after, .. }) => {
                 note(AuditRateLimit::Limited);
-                Err(limited(asked, retry_after))
+                Err(limited(asked(), retry_after))
             }
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "a limit could not be counted"
                 );
-                Err(Rejection::store_unavailable().for_request(code::UNAVAILABLE, asked))
+                Err(Rejection::store_unavailable().for_request(code::UNAVAILABLE, asked()))
             }
         }
     }

@@ -57,6 +57,7 @@ struct Left<L> {
 
 impl<L: RateLimitStore> Takes<L> {
     /// Asks for the first; `None` where there is nothing to take.
+    #[inline]
     pub(super) fn new(config: &Arc<Config<L>>, takes: Several, now: UnixTime) -> Option<Self> {
         let (quota, key, cost) = takes.first?;
         Some(Self {
@@ -83,6 +84,7 @@ impl<L: RateLimitStore> Takes<L> {
 impl<L: RateLimitStore> Future for Takes<L> {
     type Output = Result<Verdict, StoreError>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         loop {

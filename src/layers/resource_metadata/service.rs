@@ -33,6 +33,7 @@ struct Document {
 }
 
 impl<S> ResourceMetadataService<S> {
+    #[inline]
     pub(super) fn new(inner: S, metadata: &ResourceMetadata) -> Self {
         Self {
             inner,
@@ -58,6 +59,7 @@ impl ResourceMetadataEndpoint {
 }
 
 impl Document {
+    #[inline]
     fn new(metadata: &ResourceMetadata) -> Arc<Self> {
         Arc::new(Self {
             json: metadata.to_json(),
@@ -124,10 +126,12 @@ where
     type Error = S::Error;
     type Future = Passing<S::Future, S::Response>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if !self.document.metadata.is_at(request.uri().path()) {
             return Passing::inner(self.inner.call(request));
@@ -144,10 +148,12 @@ impl<B> Service<Request<B>> for ResourceMetadataEndpoint {
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;
 
+    #[inline]
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         ready(Ok(self
             .document

@@ -24,6 +24,7 @@ pub struct RevocationService<S, V> {
 }
 
 impl<S, V> RevocationService<S, V> {
+    #[inline]
     pub(super) fn new(inner: S, config: Option<Config<V>>) -> Self {
         Self {
             inner,
@@ -50,10 +51,12 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S, B, V::Future, Checked<V>>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let Some(judge) = &self.config else {
             return ResponseFuture::call(&mut self.inner, request);
@@ -77,6 +80,7 @@ pub struct Checked<V>(Arc<Config<V>>);
 impl<V, B> Judge<B> for Checked<V> {
     type Answer = Result<Revocation, StoreError>;
 
+    #[inline]
     fn judge(&self, answer: Self::Answer, request: &mut Request<B>) -> Result<(), Rejection> {
         let note = |outcome| {
             if let Some(trail) = trail(request.extensions()) {

@@ -25,6 +25,7 @@ pub struct ScopeGuardService<S> {
 }
 
 impl<S> ScopeGuardService<S> {
+    #[inline]
     pub(super) fn new(inner: S, config: Config) -> Self {
         Self {
             inner,
@@ -42,10 +43,12 @@ where
     type Error = S::Error;
     type Future = Passing<S::Future, S::Response>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let common = &self.config.common;
         let extensions = request.extensions();
@@ -76,6 +79,7 @@ where
 impl Config {
     /// Judges every message; the request as a whole is granted, or refused for the gravest reason
     /// that one of them gives.
+    #[inline]
     fn judge(
         &self,
         token: &VerifiedToken,

@@ -28,6 +28,7 @@ pub struct Binder<S, T> {
 }
 
 impl<S, T> Binder<S, T> {
+    #[inline]
     pub(super) const fn new(inner: S, config: Arc<Config<T>>) -> Self {
         Self { inner, config }
     }
@@ -43,13 +44,20 @@ where
     type Error = S::Error;
     type Future = BindFuture<S::Future, T, ResB>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let effect = Effect::of(&request);
-        let own = request.headers().get(SESSION).cloned();
+        let asked = request.extensions().get::<McpRequest>();
+        let own = if asked.is_none_or(McpRequest::has_session) {
+            request.headers().get(SESSION).cloned()
+        } else {
+            None
+        };
         let binding = (effect.is_some() || own.is_some()).then(|| {
             Box::new(Binding {
                 config: Arc::clone(&self.config),

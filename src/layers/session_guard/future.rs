@@ -10,11 +10,12 @@ use pin_project_lite::pin_project;
 
 use super::{
     binder::{Binding, Effect},
-    headers::{Named, keep_only, named},
+    headers::{Named, SESSION, keep_only, named},
     service::unavailable,
 };
 use crate::{
     error::StoreError,
+    layers::shared::remove_rare,
     mcp::McpRequest,
     reject::{RejectBody, Rejection},
     session::{SessionOwner, SessionStore},
@@ -44,6 +45,7 @@ pin_project! {
 }
 
 impl<F, T: SessionStore, ResB> BindFuture<F, T, ResB> {
+    #[inline]
     pub(super) const fn new(inner: F, binding: Option<Box<Binding<T>>>) -> Self {
         Self {
             binding,
@@ -60,6 +62,7 @@ where
 {
     type Output = Result<Response<ResB>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
@@ -70,7 +73,7 @@ where
                         Err(error) => return Poll::Ready(Err(error)),
                     };
                     let Some(binding) = this.binding else {
-                        keep_only(None, response.headers_mut());
+                        remove_rare(response.headers_mut(), &[SESSION]);
                         return Poll::Ready(Ok(response));
                     };
                     match binding.on(&mut response) {

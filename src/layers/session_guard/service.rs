@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{Reason, StoreError},
-    layers::shared::{Common, Judge, ResponseFuture, token},
+    layers::shared::{Common, Judge, ResponseFuture, remove_rare, token},
     mcp::McpRequest,
     reject::{RejectBody, Rejection, code},
     session::{SessionOwner, SessionStore},
@@ -26,6 +26,7 @@ pub struct SessionGuardService<S, T> {
 }
 
 impl<S, T> SessionGuardService<S, T> {
+    #[inline]
     pub(super) fn new(inner: S, config: Config<T>) -> Self {
         Self {
             binder: Binder::new(inner, Arc::new(config)),
@@ -43,11 +44,13 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<Binder<S, T>, B, T::Future, Owned<T>>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         // `S` may be a service for other requests too: say which readiness is asked for.
         <Binder<S, T> as Service<Request<B>>>::poll_ready(&mut self.binder, context)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let config = &self.binder.config;
         let extensions = request.extensions();
@@ -71,7 +74,7 @@ where
                 if asked.has_session() {
                     request.headers_mut().remove(SESSION);
                 }
-                request.headers_mut().remove(LAST_EVENT);
+                remove_rare(request.headers_mut(), &[LAST_EVENT]);
                 ResponseFuture::call(&mut self.binder, request)
             }
             Named::Malformed => {
@@ -109,6 +112,7 @@ pub struct Owned<T> {
 impl<T, B> Judge<B> for Owned<T> {
     type Answer = Result<Option<SessionOwner>, StoreError>;
 
+    #[inline]
     fn judge(&self, answer: Self::Answer, request: &mut Request<B>) -> Result<(), Rejection> {
         let asked = request.extensions().get::<McpRequest>();
         match answer {

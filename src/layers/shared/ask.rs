@@ -61,6 +61,7 @@ where
     ResB: RejectBody,
 {
     /// Lets the request through.
+    #[inline]
     pub(crate) fn call(ready: &mut S, request: Request<B>) -> Self {
         Self {
             state: State::Inner {
@@ -81,6 +82,7 @@ where
     /// Asks. An answer that is there at once goes straight to the service that is ready; only
     /// for a later one it is taken, and a clone left in its place, because a clone of a service is
     /// a clone of all services inside it.
+    #[inline]
     pub(crate) fn ask(ready: &mut S, request: Request<B>, mut question: Q, judge: J) -> Self
     where
         S: Clone,
@@ -94,6 +96,7 @@ where
     }
 
     /// The same with a judge that is cloned only for an answer that is late.
+    #[inline]
     pub(crate) fn ask_shared(ready: &mut S, request: Request<B>, mut question: Q, judge: &J) -> Self
     where
         S: Clone,
@@ -106,6 +109,7 @@ where
         }
     }
 
+    #[inline]
     fn judged(ready: &mut S, mut request: Request<B>, answer: J::Answer, judge: &J) -> Self
     where
         J: Judge<B>,
@@ -147,6 +151,7 @@ where
 {
     type Output = Result<S::Response, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {

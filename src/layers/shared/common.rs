@@ -38,6 +38,7 @@ impl Common {
         self.challenger.set_metadata(metadata);
     }
 
+    #[inline]
     pub(crate) fn now(&self) -> UnixTime {
         match &self.clock {
             Some(clock) => clock.now(),
@@ -45,6 +46,7 @@ impl Common {
         }
     }
 
+    #[inline]
     pub(crate) fn respond<B: RejectBody>(&self, rejection: Rejection) -> Response<B> {
         match &self.reject {
             Some(reject) => rejection.into_response_by(reject),
@@ -65,11 +67,13 @@ impl Common {
 }
 
 /// The caller, whom a layer in front verified.
+#[inline]
 pub(crate) fn token(extensions: &Extensions) -> Option<&VerifiedToken> {
     extensions.get()
 }
 
 /// The trail, where an audit log stands in front. It knows the caller, whoever verified the token.
+#[inline]
 pub(crate) fn trail(extensions: &Extensions) -> Option<&AuthTrail> {
     let trail = extensions.get::<AuthTrail>()?;
     if trail.token().is_none()

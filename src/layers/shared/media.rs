@@ -14,8 +14,12 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
 
 fn is(headers: &HeaderMap, media_type: &[u8]) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|value| {
-        let essence = value.as_bytes().split(|byte| *byte == b';').next();
-        essence.is_some_and(|it| it.trim_ascii().eq_ignore_ascii_case(media_type))
+        let value = value.as_bytes().trim_ascii_start();
+        let split = value.split_at_checked(media_type.len());
+        split.is_some_and(|(essence, rest)| {
+            essence.eq_ignore_ascii_case(media_type)
+                && matches!(rest.trim_ascii_start(), [] | [b';', ..])
+        })
     })
 }
 

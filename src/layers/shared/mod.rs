@@ -5,6 +5,7 @@ mod common;
 mod fail_mode;
 mod media;
 mod passing;
+mod rare;
 
 pub(crate) use self::{
     ask::{Judge, ResponseFuture, at_once},
@@ -12,4 +13,5 @@ pub(crate) use self::{
     fail_mode::FailMode,
     media::{is_encoded, is_event_stream, is_json},
     passing::Passing,
+    rare::remove_rare,
 };

@@ -27,6 +27,7 @@ pin_project! {
 }
 
 impl<F, R> Passing<F, R> {
+    #[inline]
     pub(crate) const fn inner(future: F) -> Self {
         Self {
             state: State::Inner { future },
@@ -48,6 +49,7 @@ where
 {
     type Output = Result<R, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             Projected::Inner { future } => future.poll(context),

@@ -85,6 +85,7 @@ const fn by(reason: Reason) -> Verdict {
 }
 
 impl Guard {
+    #[inline]
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Verdict> {
         let watch = self.watch.get_mut();
         let watch = watch.unwrap_or_else(PoisonError::into_inner);
@@ -119,6 +120,7 @@ impl fmt::Debug for Guard {
 }
 
 impl<B> StreamGuardBody<B> {
+    #[inline]
     pub(super) fn new(inner: B, guard: Option<Guard>) -> Self {
         Self {
             inner: Some(inner),

@@ -45,6 +45,7 @@ pub(super) struct Guarded<V> {
 }
 
 impl<F, V> StreamGuardFuture<F, V> {
+    #[inline]
     pub(super) const fn new(inner: F, guarded: Option<Box<Guarded<V>>>) -> Self {
         Self { inner, guarded }
     }
@@ -58,14 +59,18 @@ where
 {
     type Output = Result<Response<StreamGuardBody<B>>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = match ready!(this.inner.poll(context)) {
             Ok(response) => response,
             Err(error) => return Poll::Ready(Err(error)),
         };
-        let is_stream = is_event_stream(response.headers()) && !response.body().is_end_stream();
-        let guard = this.guarded.take().filter(|_| is_stream).map(|guarded| {
+        let guarded = this
+            .guarded
+            .take()
+            .filter(|_| is_event_stream(response.headers()) && !response.body().is_end_stream());
+        let guard = guarded.map(|guarded| {
             // It may end sooner than it was said.
             response.headers_mut().remove(header::CONTENT_LENGTH);
             let is_plain = !is_encoded(response.headers());

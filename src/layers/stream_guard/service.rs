@@ -28,6 +28,7 @@ pub struct StreamGuardService<S, V> {
 }
 
 impl<S, V> StreamGuardService<S, V> {
+    #[inline]
     pub(super) fn new(inner: S, config: Config<V>) -> Self {
         Self {
             inner,
@@ -46,10 +47,12 @@ where
     type Error = S::Error;
     type Future = Passing<StreamGuardFuture<S::Future, V>, Self::Response>;
 
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match guarded(&self.config, &request) {
             Ok(guarded) => Passing::inner(StreamGuardFuture::new(

@@ -1,0 +1,13 @@
+//! Removes headers that hardly ever stand there.
+
+use http::{HeaderMap, HeaderName};
+
+/// Removes these headers. A look at the few names that there are costs less than one by the hash of
+/// each that there may be.
+pub(crate) fn remove_rare(headers: &mut HeaderMap, names: &[HeaderName]) {
+    if headers.keys().any(|name| names.contains(name)) {
+        for name in names {
+            headers.remove(name);
+        }
+    }
+}
