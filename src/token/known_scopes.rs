@@ -11,8 +11,8 @@ const REMEMBERED: usize = 1000;
 /// The longest text that is remembered, in bytes.
 const MAX_TEXT: usize = 1024;
 
-/// Sets of scopes by their text. Nearly all tokens of an issuer have one of a few, and share it:
-/// that is half of the memory that a token needs, and all the time that its scopes take.
+/// Sets of scopes by their text. Nearly all tokens of an issuer have one of a few, and share it: a
+/// set of six would be half of what a token costs in allocations.
 pub(super) struct KnownScopes(Cache<Box<str>, Scope>);
 
 impl Default for KnownScopes {
