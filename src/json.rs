@@ -3,7 +3,7 @@
 //! One value and nothing after it, no byte order mark, no lone surrogate, no member twice at any
 //! level (an escaped twin is a twin), nested at most [`MAX_DEPTH`] deep, ignored members included.
 
-use std::{borrow::Cow, collections::HashSet, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt, mem};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
@@ -238,33 +238,64 @@ impl<'de> Visitor<'de> for Name {
 }
 
 /// The names that an object had so far.
-#[derive(Default)]
 struct Names<'a> {
-    few: Vec<Cow<'a, str>>,
-    many: HashSet<Cow<'a, str>>,
+    few: [Cow<'a, str>; FEW_NAMES],
+    count: usize,
+    /// The hashes of the few, a bit each: a name without its bit is none of them.
+    hashes: u64,
+    many: Option<HashSet<Cow<'a, str>>>,
+}
+
+impl Default for Names<'_> {
+    fn default() -> Self {
+        Self {
+            few: [const { Cow::Borrowed("") }; FEW_NAMES],
+            count: 0,
+            hashes: 0,
+            many: None,
+        }
+    }
 }
 
 impl<'a> Names<'a> {
     fn insert<E: serde::de::Error>(&mut self, name: Cow<'a, str>) -> Result<(), E> {
-        let is_new = if !self.many.is_empty() {
-            self.many.insert(name)
-        } else if self.few.len() < FEW_NAMES {
-            let is_new = !self.few.contains(&name);
-            if self.few.is_empty() {
-                self.few.reserve_exact(FEW_NAMES);
-            }
-            self.few.push(name);
-            is_new
-        } else {
-            self.many.extend(self.few.drain(..));
-            self.many.insert(name)
-        };
-        if is_new {
+        if self.is_new(name) {
             Ok(())
         } else {
             Err(E::custom("a member stands twice"))
         }
     }
+
+    fn is_new(&mut self, name: Cow<'a, str>) -> bool {
+        if let Some(many) = &mut self.many {
+            return many.insert(name);
+        }
+        let bit = bit(&name);
+        let few = self.few.get(..self.count).unwrap_or_default();
+        if self.hashes & bit != 0 && few.contains(&name) {
+            return false;
+        }
+        self.hashes |= bit;
+        match self.few.get_mut(self.count) {
+            Some(place) => *place = name,
+            None => {
+                let all = self.few.iter_mut().map(mem::take).chain([name]);
+                self.many = Some(all.collect());
+            }
+        }
+        self.count += 1;
+        true
+    }
+}
+
+/// A bit that depends on the length and the first and last letter, in which most names differ.
+fn bit(name: &str) -> u64 {
+    let letter = |byte: Option<&u8>| byte.map_or(0, |byte| usize::from(*byte));
+    let (first, last) = (
+        letter(name.as_bytes().first()),
+        letter(name.as_bytes().last()),
+    );
+    1 << ((name.len() + 7 * first + 3 * last) % 64)
 }
 
 #[cfg(test)]

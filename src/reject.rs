@@ -1,6 +1,10 @@
 //! What HTTP says when a request is refused.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -33,17 +37,20 @@ pub(crate) mod code {
 /// It travels in the extensions of the response, so that a layer outside (the audit log, a
 /// metric) knows the reason.
 #[derive(Clone, Debug)]
-pub struct Rejection(Box<Facts>);
+pub struct Rejection(Arc<Facts>);
 
 #[derive(Clone, Debug)]
 struct Facts {
     reason: Reason,
     status: StatusCode,
     message: &'static str,
-    challenge: Option<Challenge>,
+    /// `WWW-Authenticate`.
+    challenge: Option<HeaderValue>,
     retry_after: Option<Duration>,
     required: Scope,
     rpc: Option<Rpc>,
+    /// The standard body, once it was asked for: what is refused often is refused by a clone.
+    body: OnceLock<Bytes>,
 }
 
 /// What a JSON-RPC error says beside the message.
@@ -55,7 +62,7 @@ struct Rpc {
 
 impl Rejection {
     pub(crate) fn new(reason: Reason, status: StatusCode, message: &'static str) -> Self {
-        Self(Box::new(Facts {
+        Self(Arc::new(Facts {
             reason,
             status,
             message,
@@ -63,28 +70,32 @@ impl Rejection {
             retry_after: None,
             required: Scope::EMPTY,
             rpc: None,
+            body: OnceLock::new(),
         }))
     }
 
-    pub(crate) fn with_challenge(mut self, challenge: Challenge) -> Self {
-        self.0.challenge = Some(challenge);
+    fn set(mut self, change: impl FnOnce(&mut Facts)) -> Self {
+        let facts = Arc::make_mut(&mut self.0);
+        facts.body = OnceLock::new();
+        change(facts);
         self
     }
 
-    pub(crate) fn with_retry_after(mut self, after: Duration) -> Self {
-        self.0.retry_after = Some(after);
-        self
+    pub(crate) fn with_challenge(self, challenge: &Challenge) -> Self {
+        self.set(|facts| facts.challenge = Some(challenge.to_header_value()))
     }
 
-    pub(crate) fn with_required(mut self, required: Scope) -> Self {
-        self.0.required = required;
-        self
+    pub(crate) fn with_retry_after(self, after: Duration) -> Self {
+        self.set(|facts| facts.retry_after = Some(after))
+    }
+
+    pub(crate) fn with_required(self, required: Scope) -> Self {
+        self.set(|facts| facts.required = required)
     }
 
     /// A message was read: the body is a JSON-RPC error that echoes its id.
-    pub(crate) fn with_rpc(mut self, code: i32, id: Option<RequestId>) -> Self {
-        self.0.rpc = Some(Rpc { code, id });
-        self
+    pub(crate) fn with_rpc(self, code: i32, id: Option<RequestId>) -> Self {
+        self.set(|facts| facts.rpc = Some(Rpc { code, id }))
     }
 
     /// The same, for the request that was read, if one was.
@@ -152,25 +163,25 @@ impl Rejection {
 
     /// Why.
     #[must_use]
-    pub const fn reason(&self) -> Reason {
+    pub fn reason(&self) -> Reason {
         self.0.reason
     }
 
     /// The status of the response.
     #[must_use]
-    pub const fn status(&self) -> StatusCode {
+    pub fn status(&self) -> StatusCode {
         self.0.status
     }
 
     /// One fixed sentence for the caller.
     #[must_use]
-    pub const fn message(&self) -> &'static str {
+    pub fn message(&self) -> &'static str {
         self.0.message
     }
 
     /// All the scopes that the operation needs, where a lack of scopes is the reason.
     #[must_use]
-    pub const fn required(&self) -> &Scope {
+    pub fn required(&self) -> &Scope {
         &self.0.required
     }
 
@@ -198,10 +209,10 @@ impl Rejection {
         head.status = self.status();
         let headers = &mut head.headers;
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.remove(header::WWW_AUTHENTICATE);
-        if let Some(challenge) = &self.0.challenge {
-            headers.insert(header::WWW_AUTHENTICATE, challenge.to_header_value());
-        }
+        match &self.0.challenge {
+            Some(challenge) => headers.insert(header::WWW_AUTHENTICATE, challenge.clone()),
+            None => headers.remove(header::WWW_AUTHENTICATE),
+        };
         headers.remove(header::RETRY_AFTER);
         if let Some(seconds) = self.retry_after() {
             headers.insert(header::RETRY_AFTER, seconds.into());
@@ -230,6 +241,10 @@ impl Rejection {
 
     /// The standard body.
     pub(crate) fn to_json(&self) -> Bytes {
+        self.0.body.get_or_init(|| self.write_json()).clone()
+    }
+
+    fn write_json(&self) -> Bytes {
         let mut body = Map::new();
         let Some(rpc) = &self.0.rpc else {
             body.insert("error".into(), self.oauth_error().into());

@@ -10,8 +10,7 @@
 mod support;
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -24,6 +23,7 @@ use support::{
     json_lines,
     redis::Server,
     soon,
+    tls::Certificates,
     upstream::{Recorded, Upstream, json as json_answer},
 };
 use tokio::task::JoinSet;
@@ -179,10 +179,10 @@ async fn what_is_revoked_is_refused_by_all_at_the_next_request() {
     assert_eq!(house.call(&one, &house.token("carol")).await, 200);
 }
 
-#[tokio::test]
-async fn all_share_one_limit() {
+/// Calls 200 times side by side, through two gateways; says how many passed, and in what time.
+async fn passed_under(limit: &str) -> (u64, Duration) {
     let (server, house) = (Server::start(), House::new().await);
-    let flags = ["--rate-limit", "60/min"];
+    let flags = ["--rate-limit", limit];
     let one = house.instance("one", &server.url(), &flags).await;
     let other = house.instance("other", &server.url(), &flags).await;
     let (alice, bob) = (house.token("alice"), house.token("bob"));
@@ -196,7 +196,7 @@ async fn all_share_one_limit() {
         calls.spawn(house.post(instance, &alice).send());
     }
     let answers = soon("200 answers", calls.join_all()).await;
-    let earned = start.elapsed().as_secs();
+    let took = start.elapsed();
     let statuses: Vec<_> = answers
         .iter()
         .map(|it| it.as_ref().unwrap().status())
@@ -204,14 +204,21 @@ async fn all_share_one_limit() {
     let passed = statuses.iter().filter(|it| **it == 200).count() as u64;
     let limited = statuses.iter().filter(|it| **it == 429).count() as u64;
     assert_eq!(passed + limited, 200, "{statuses:?}");
-    assert!(
-        (60..=60 + earned).contains(&passed),
-        "{passed} in {earned} s"
-    );
     let line = one.audited("alice", "rate_limited").await;
     assert_eq!(line["rate_limit"], "limited");
     // Alice's count is hers.
     assert_eq!(house.call(&other, &bob).await, 200);
+    (passed, took)
+}
+
+#[tokio::test]
+async fn all_share_one_limit() {
+    let (passed, took) = passed_under("60/min").await;
+    let earned = took.as_secs();
+    assert!((60..=60 + earned).contains(&passed), "{passed} in {took:?}");
+    // Within a minute nothing is earned here.
+    let (passed, took) = passed_under("60/h").await;
+    assert_eq!(passed, 60, "in {took:?}");
 }
 
 #[tokio::test]
@@ -259,7 +266,9 @@ async fn an_outage_is_503_within_the_timeout_and_over_by_itself() {
     house.until(&gateway, &token, StatusCode::OK).await;
     server.signal("STOP");
     let mut slowest = Duration::ZERO;
-    for _ in 0..20 {
+    let stopped = Instant::now();
+    // So long that it is probed, in vain.
+    while stopped.elapsed() < Duration::from_secs(3) {
         let start = Instant::now();
         let answer = soon("an answer", house.post(&gateway, &token).send())
             .await
@@ -310,6 +319,13 @@ async fn where_it_may_fail_open_limits_are_local_and_grant_no_new_burst() {
         assert_eq!(house.call(instance, &alice).await, 200);
     }
     server.signal("STOP");
+    // Whom the gateway never saw it does not give a burst.
+    let carol = house.token("carol");
+    assert_eq!(house.call(&one, &carol).await, 200);
+    for _ in 0..5 {
+        assert_eq!(house.call(&one, &carol).await, 429);
+    }
+    // By now Redis is not asked any more, and hears of what follows only from the gateway.
     let mut statuses = Vec::new();
     for _ in 0..4 {
         let start = Instant::now();
@@ -321,15 +337,11 @@ async fn where_it_may_fail_open_limits_are_local_and_grant_no_new_burst() {
         );
     }
     assert_eq!(statuses, [200, 200, 429, 429]);
-    let line = one.audited("alice", "ok").await;
+    let line = one.audited("carol", "ok").await;
     assert_eq!(
         [&line["revocation"], &line["rate_limit"]],
         ["unchecked", "local"]
     );
-    // Whom the gateway never saw it does not give a burst.
-    let carol = house.token("carol");
-    assert_eq!(house.call(&one, &carol).await, 200);
-    assert_eq!(house.call(&one, &carol).await, 429);
 
     server.signal("CONT");
     let start = Instant::now();
@@ -394,36 +406,12 @@ async fn a_password_is_used_and_never_shown() {
     );
 }
 
-/// Runs openssl in a folder.
-fn openssl(dir: &Path, words: &str) {
-    let output = std::process::Command::new("openssl")
-        .args(words.split(' '))
-        .current_dir(dir)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{words}: {output:?}");
-}
-
 #[tokio::test]
 async fn tls_is_spoken_with_a_server_that_proves_who_it_is() {
-    let certificates = tempfile::tempdir().unwrap();
-    let dir = certificates.path();
-    fs::write(dir.join("san"), "subjectAltName=IP:127.0.0.1").unwrap();
-    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
-    openssl(
-        dir,
-        &format!("req -x509 {key} -subj /CN=authority -days 2 -keyout ca.key -out ca.pem"),
-    );
-    openssl(
-        dir,
-        &format!("req {key} -subj /CN=redis -keyout key.pem -out request"),
-    );
-    openssl(
-        dir,
-        "x509 -req -in request -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out cert.pem",
-    );
-    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
-    let (authority, cert, key) = (path("ca.pem"), path("cert.pem"), path("key.pem"));
+    let certificates = Certificates::new();
+    let path = |path: PathBuf| path.to_str().unwrap().to_owned();
+    let authority = path(certificates.authority());
+    let (cert, key) = (path(certificates.certificate()), path(certificates.key()));
     let port = support::redis::free_port();
     let server = Server::prepared(
         "redis-server",

@@ -4,16 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# need COMMAND PACKAGE: a command that the tests call, and the Debian package that brings it.
-need() {
-    command -v "$1" >/dev/null && return
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        apt-get update -qq && apt-get install -qq -y --no-install-recommends "$2" >/dev/null
-    else
-        echo "$1 is missing: install the package $2" >&2
-        exit 1
-    fi
-}
+. tests/need.sh
 
 command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.88 or newer (https://rustup.rs)" >&2; exit 1; }
 need cc gcc

@@ -8,7 +8,6 @@ use std::{
 
 use bytes::Bytes;
 use quick_cache::{Equivalent, sync::Cache};
-use zeroize::Zeroizing;
 
 use crate::{clock::UnixTime, keys::VerificationKey, token::VerifiedToken};
 
@@ -29,9 +28,9 @@ struct Entry {
     deadline: UnixTime,
 }
 
-/// The text of a token, wiped when it goes.
+/// The text of a token.
 #[derive(Clone)]
-struct TokenText(Zeroizing<Box<[u8]>>);
+struct TokenText(Bytes);
 
 impl PartialEq for TokenText {
     fn eq(&self, other: &Self) -> bool {
@@ -43,7 +42,7 @@ impl Eq for TokenText {}
 
 impl Hash for TokenText {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (**self.0).hash(state);
+        self.0.hash(state);
     }
 }
 
@@ -106,7 +105,7 @@ impl TokenCache {
         if let Some(cache) = &self.0 {
             let deadline = refused_from.min(now.saturating_add(CAP));
             cache.insert(
-                TokenText(Zeroizing::new(token[..].into())),
+                TokenText(token),
                 Entry {
                     verified,
                     key,

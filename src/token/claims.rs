@@ -1,18 +1,17 @@
 //! What a token says: its claims set, read once and strictly.
 
 use std::{
-    fmt,
+    fmt, slice,
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::registered::ReadClaims;
 use crate::{
     clock::UnixTime,
     error::Reason,
-    json,
     token::{Principal, Scope},
 };
 
@@ -23,16 +22,24 @@ use crate::{
 #[derive(Clone)]
 pub struct Claims {
     principal: Principal,
-    audience: Arc<[Box<str>]>,
+    audience: Audience,
     expires_at: UnixTime,
     not_before: Option<UnixTime>,
     issued_at: Option<UnixTime>,
     jwt_id: Option<Arc<str>>,
     session_id: Option<Arc<str>>,
-    scope: Scope,
+    /// Empty until the signature is known to be good.
+    scope: OnceLock<Scope>,
     json: Arc<str>,
     /// The claims as a tree, for whoever asks for one by its path.
     tree: OnceLock<Value>,
+}
+
+/// Nearly every token is for one, which needs no list.
+#[derive(Clone)]
+enum Audience {
+    One(Arc<str>),
+    Several(Arc<[Arc<str>]>),
 }
 
 impl Claims {
@@ -44,7 +51,52 @@ impl Claims {
     /// [`Reason::InvalidToken`] where it is no such object, or a registered claim is missing or of
     /// the wrong type; [`Reason::WrongType`] where the claims are those of another kind of token.
     pub fn from_json(json: &str) -> Result<Self, Reason> {
-        UnscopedClaims::from_json(json).map(|claims| claims.scoped(None))
+        ReadClaims::from_json(json).map(|read| {
+            let scopes = read.scopes();
+            let claims = Self::new(read, &[], &[]);
+            claims.take_scopes(&scopes, None);
+            claims
+        })
+    }
+
+    /// A copy of what was read, without scopes. Issuer and audience are shared with those that are
+    /// accepted, where they are among them.
+    pub(super) fn new(read: ReadClaims<'_>, issuers: &[Arc<str>], audiences: &[Arc<str>]) -> Self {
+        let shared = |text: &str, all: &[Arc<str>]| {
+            let one = all.iter().find(|one| ***one == *text);
+            one.map_or_else(|| Arc::from(text), Arc::clone)
+        };
+        let issuer = shared(&read.iss, issuers);
+        let audience = match read.aud.as_slice() {
+            [one] => Audience::One(shared(one, audiences)),
+            all => Audience::Several(all.iter().map(|one| shared(one, audiences)).collect()),
+        };
+        Self {
+            principal: Principal::new(issuer, read.sub.into(), read.client_id.map(Arc::from)),
+            audience,
+            expires_at: read.exp,
+            not_before: read.nbf,
+            issued_at: read.iat,
+            jwt_id: read.jti.map(Arc::from),
+            session_id: read.sid.map(Arc::from),
+            scope: OnceLock::new(),
+            json: read.json.into(),
+            tree: OnceLock::new(),
+        }
+    }
+
+    /// Takes the scopes apart: `scopes`, as [`ReadClaims::scopes`] has them, and those that the claim
+    /// at `path` lists. Only the first call does anything.
+    pub(super) fn take_scopes(&self, scopes: &str, path: Option<&str>) {
+        self.scope.get_or_init(|| {
+            let mut more = Vec::new();
+            match path.and_then(|path| self.at(path)) {
+                Some(Value::String(text)) => more.extend(text.split(' ')),
+                Some(Value::Array(items)) => more.extend(items.iter().filter_map(Value::as_str)),
+                _ => {}
+            }
+            Scope::from_claim_items(scopes.split(' ').chain(more))
+        });
     }
 
     fn at(&self, path: &str) -> Option<&Value> {
@@ -66,7 +118,11 @@ impl Claims {
 
     /// `aud`: whom the token is for. Never empty after verification.
     pub fn audience(&self) -> impl Iterator<Item = &str> {
-        self.audience.iter().map(AsRef::as_ref)
+        let all = match &self.audience {
+            Audience::One(one) => slice::from_ref(one),
+            Audience::Several(all) => all,
+        };
+        all.iter().map(AsRef::as_ref)
     }
 
     /// `exp`: from this instant on (plus leeway) the token is refused.
@@ -101,8 +157,8 @@ impl Claims {
 
     /// What the token allows: `scope` and `scp`, and the claim that the validator was told to read.
     #[must_use]
-    pub const fn scope(&self) -> &Scope {
-        &self.scope
+    pub fn scope(&self) -> &Scope {
+        self.scope.get().unwrap_or(const { &Scope::EMPTY })
     }
 
     /// Whether the claim at `path` (`realm_access.roles`) is the string `value`, or an array with an
@@ -132,169 +188,8 @@ impl fmt::Debug for Claims {
         f.debug_struct("Claims")
             .field("principal", &self.principal)
             .field("expires_at", &self.expires_at)
-            .field("scope", &self.scope)
+            .field("scope", self.scope())
             .finish_non_exhaustive()
-    }
-}
-
-/// Claims whose scopes were not taken apart: that costs as much as the caller likes, and is left
-/// for when the signature is known to be good.
-#[derive(Clone, Debug)]
-pub(super) struct UnscopedClaims {
-    claims: Claims,
-    /// `scope` and `scp`, separated by spaces.
-    scopes: Box<str>,
-}
-
-impl UnscopedClaims {
-    pub(super) fn from_json(json: &str) -> Result<Self, Reason> {
-        let mut found = Found::default();
-        json::read_object(json, |name, value| found.take(name, value))
-            .map_err(|_| Reason::InvalidToken)?;
-        if found.is_other_kind {
-            return Err(Reason::WrongType);
-        }
-        if found.is_mistyped {
-            return Err(Reason::InvalidToken);
-        }
-        let (Some(iss), Some(sub), Some(expires_at)) = (found.iss, found.sub, found.exp) else {
-            return Err(Reason::InvalidToken);
-        };
-        if sub.is_empty() {
-            return Err(Reason::InvalidToken);
-        }
-        let claims = Claims {
-            principal: Principal::new(iss, sub, found.client_id.or(found.azp)),
-            audience: found.aud.into(),
-            expires_at,
-            not_before: found.nbf,
-            issued_at: found.iat,
-            jwt_id: found.jti,
-            session_id: found.sid,
-            scope: Scope::EMPTY,
-            json: json.into(),
-            tree: OnceLock::new(),
-        };
-        Ok(Self {
-            claims,
-            scopes: found.scopes.into(),
-        })
-    }
-
-    /// All but the scopes.
-    pub(super) const fn claims(&self) -> &Claims {
-        &self.claims
-    }
-
-    /// The claims with their scopes, and with those that the claim at `path` lists.
-    pub(super) fn scoped(&self, path: Option<&str>) -> Claims {
-        let mut items: Vec<&str> = self.scopes.split(' ').collect();
-        let mut claims = self.claims.clone();
-        match path.and_then(|path| self.claims.at(path)) {
-            Some(Value::String(text)) => items.extend(text.split(' ')),
-            Some(Value::Array(more)) => items.extend(more.iter().filter_map(Value::as_str)),
-            _ => {}
-        }
-        claims.scope = Scope::from_claim_items(items);
-        claims
-    }
-}
-
-/// The registered claims, as they come by.
-#[derive(Default)]
-struct Found {
-    iss: Option<Arc<str>>,
-    sub: Option<Arc<str>>,
-    aud: Vec<Box<str>>,
-    exp: Option<UnixTime>,
-    nbf: Option<UnixTime>,
-    iat: Option<UnixTime>,
-    jti: Option<Arc<str>>,
-    sid: Option<Arc<str>>,
-    client_id: Option<Arc<str>>,
-    azp: Option<Arc<str>>,
-    scopes: String,
-    is_mistyped: bool,
-    is_other_kind: bool,
-}
-
-impl Found {
-    fn take(&mut self, name: &str, value: json::Value<'_>) {
-        let text = |value: json::Value<'_>| match value {
-            json::Value::String(text) => Some(Arc::from(&*text)),
-            _ => None,
-        };
-        let is_typed = match name {
-            "iss" => set(&mut self.iss, text(value)),
-            "sub" => set(&mut self.sub, text(value)),
-            "jti" => set(&mut self.jti, text(value)),
-            "sid" => set(&mut self.sid, text(value)),
-            "client_id" => set(&mut self.client_id, text(value)),
-            "azp" => set(&mut self.azp, text(value)),
-            "exp" => set(&mut self.exp, numeric_date(&value)),
-            "nbf" => set(&mut self.nbf, numeric_date(&value)),
-            "iat" => set(&mut self.iat, numeric_date(&value)),
-            "aud" => match value {
-                json::Value::String(one) => {
-                    self.aud = vec![(*one).into()];
-                    true
-                }
-                json::Value::Strings(all) => {
-                    self.aud = all.iter().map(|one| (**one).into()).collect();
-                    true
-                }
-                _ => false,
-            },
-            "scope" | "scp" => match value {
-                json::Value::String(text) => {
-                    self.add_scopes(&text);
-                    true
-                }
-                json::Value::Strings(items) => {
-                    // An item with a space in it is no scope, and not two.
-                    for item in items.iter().filter(|item| !item.contains(' ')) {
-                        self.add_scopes(item);
-                    }
-                    true
-                }
-                _ => false,
-            },
-            // ID tokens, logout tokens, and tokens that are bound to a key nobody proved to hold.
-            "nonce" | "at_hash" | "c_hash" | "events" | "cnf" => {
-                self.is_other_kind = true;
-                true
-            }
-            "token_use" | "typ" => {
-                self.is_other_kind |= matches!(value, json::Value::String(kind)
-                    if kind.eq_ignore_ascii_case("id"));
-                true
-            }
-            _ => true,
-        };
-        self.is_mistyped |= !is_typed;
-    }
-
-    fn add_scopes(&mut self, scopes: &str) {
-        self.scopes.push(' ');
-        self.scopes.push_str(scopes);
-    }
-}
-
-/// Fills the slot; `false` where the value had another type.
-fn set<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
-    *slot = value;
-    slot.is_some()
-}
-
-/// A NumericDate (RFC 7519 section 2): seconds, maybe with a fraction.
-fn numeric_date(value: &json::Value<'_>) -> Option<UnixTime> {
-    match *value {
-        json::Value::Integer(seconds) => Some(UnixTime::from_secs(seconds)),
-        json::Value::Number(seconds) if seconds >= 0.0 => Some(
-            Duration::try_from_secs_f64(seconds)
-                .map_or(UnixTime::MAX, |since| UnixTime::EPOCH.saturating_add(since)),
-        ),
-        _ => None,
     }
 }
 
@@ -332,7 +227,14 @@ mod tests {
             read(r#","scope":"a  b\tc","scp":["d e","f","a",""],"roles":["g h","i"],"x":"j k""#);
         assert_eq!(claims.unwrap().scope().to_string(), "a f");
         let json = r#"{"iss":"https://i","sub":"a","exp":1,"scope":"a","roles":["g h","i"],"https://x.y/z":"j a"}"#;
-        let scoped = |path| UnscopedClaims::from_json(json).unwrap().scoped(path);
+        let scoped = |path| {
+            let read = ReadClaims::from_json(json).unwrap();
+            let scopes = read.scopes();
+            let claims = Claims::new(read, &[], &[]);
+            assert!(claims.scope().is_empty());
+            claims.take_scopes(&scopes, path);
+            claims
+        };
         assert_eq!(scoped(Some("roles")).scope().to_string(), "a i");
         assert_eq!(scoped(Some("https://x.y/z")).scope().to_string(), "a j");
         assert_eq!(scoped(Some("absent")).scope().to_string(), "a");

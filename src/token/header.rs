@@ -1,6 +1,6 @@
 //! The JOSE header of a token (RFC 7515 section 4).
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use crate::{error::Reason, json, keys::Algorithm};
 
@@ -24,7 +24,7 @@ impl Header {
             ("kid", json::Value::String(name)) if name.len() <= MAX_KID => {
                 kid = Some(Arc::from(&*name));
             }
-            ("typ", json::Value::String(name)) => typ = Some(name.to_ascii_lowercase()),
+            ("typ", json::Value::String(name)) => typ = Some(name),
             // A nested token, or an extension that must be understood.
             ("cty" | "crit" | "b64" | "enc" | "zip", _) => is_nested = true,
             ("alg" | "kid" | "typ", _) => is_malformed = true,
@@ -34,11 +34,14 @@ impl Header {
         if is_malformed || is_nested {
             return Err(Reason::InvalidToken);
         }
-        let is_access_token = match typ.as_deref() {
-            Some("at+jwt" | "application/at+jwt") => true,
-            None | Some("jwt") => false,
-            Some(_) => return Err(Reason::WrongType),
+        let is = |name: &str| {
+            typ.as_ref()
+                .is_some_and(|typ: &Cow<'_, str>| typ.eq_ignore_ascii_case(name))
         };
+        let is_access_token = is("at+jwt") || is("application/at+jwt");
+        if !is_access_token && typ.is_some() && !is("jwt") {
+            return Err(Reason::WrongType);
+        }
         Ok(Self {
             algorithm: algorithm.ok_or(Reason::InvalidToken)?,
             kid,

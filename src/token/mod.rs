@@ -9,6 +9,7 @@ mod error;
 mod header;
 mod names;
 mod principal;
+mod registered;
 mod scope;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod segments;

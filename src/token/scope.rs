@@ -52,6 +52,9 @@ impl AsRef<str> for ScopeToken {
     }
 }
 
+/// Up to so many scopes are compared one by one; more are hashed.
+const FEW: usize = 16;
+
 /// A set of scopes that keeps the order in which they were added: what a token holds, or what an
 /// operation needs.
 ///
@@ -82,12 +85,21 @@ impl Scope {
 
     /// The same for a claim that lists its scopes in an array.
     pub(crate) fn from_claim_items<'a>(items: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut seen = HashSet::new();
-        let tokens: Vec<_> = items
-            .into_iter()
-            .filter(|item| ScopeToken::is_valid(item) && seen.insert(*item))
-            .map(|item| ScopeToken(item.into()))
-            .collect();
+        let mut tokens: Vec<ScopeToken> = Vec::with_capacity(FEW / 2);
+        let mut many = HashSet::new();
+        for item in items.into_iter().filter(|item| ScopeToken::is_valid(item)) {
+            let is_new = if tokens.len() < FEW {
+                tokens.iter().all(|token| token.as_str() != item)
+            } else {
+                if many.is_empty() {
+                    many.extend(tokens.iter().map(|token| Arc::clone(&token.0)));
+                }
+                many.insert(item.into())
+            };
+            if is_new {
+                tokens.push(ScopeToken(item.into()));
+            }
+        }
         Self {
             tokens: (!tokens.is_empty()).then(|| Arc::new(tokens)),
         }
@@ -204,6 +216,18 @@ mod tests {
         let held = Scope::from_claim("mcp:tools\tadmin:write read:data  x\u{a0}y read:data");
         assert_eq!(held.to_string(), "read:data");
         assert!(!held.contains("admin:write"));
+    }
+
+    #[test]
+    fn each_scope_is_kept_once_however_many_there_are() {
+        for count in [FEW - 1, FEW, FEW + 1, 500] {
+            let once: Vec<_> = (0..count).map(|n| format!("s{n}")).collect();
+            let twice = format!("{} {0}", once.join(" "));
+            assert_eq!(Scope::from_claim(&twice).to_string(), once.join(" "));
+            let next_to_each_other: Vec<_> = once.iter().flat_map(|it| [it.as_str(); 2]).collect();
+            let held = Scope::from_claim(&next_to_each_other.join(" "));
+            assert_eq!(held.to_string(), once.join(" "));
+        }
     }
 
     #[test]

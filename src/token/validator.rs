@@ -1,10 +1,11 @@
 //! Whether a token is good: bytes, keys and the time in, a proof out.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use zeroize::Zeroizing;
 
-use super::{claims::UnscopedClaims, header::Header, segments::Segments};
+use super::{header::Header, registered::ReadClaims, segments::Segments, verified::Unproven};
 use crate::{
     clock::UnixTime,
     error::{ConfigError, Reason},
@@ -55,7 +56,7 @@ pub struct JwtValidator(Arc<Rules>);
 #[derive(Clone, Debug)]
 struct Rules {
     issuers: Vec<Arc<str>>,
-    audiences: Vec<Box<str>>,
+    audiences: Vec<Arc<str>>,
     algorithms: Vec<Algorithm>,
     leeway: Duration,
     max_lifetime: Option<Duration>,
@@ -177,27 +178,44 @@ impl JwtValidator {
         token: impl Into<Bytes>,
         now: UnixTime,
     ) -> Result<UnverifiedToken, TokenError> {
-        self.read(token.into(), now).map_err(TokenError::new)
+        let token = token.into();
+        let read = self.read(&token, now).map_err(TokenError::new)?;
+        Ok(UnverifiedToken { token, read })
     }
 
-    fn read(&self, token: Bytes, now: UnixTime) -> Result<UnverifiedToken, Reason> {
+    /// The same of a token that is copied only where nothing is wrong; the copy is wiped when the
+    /// last of those who share it goes.
+    pub(crate) fn inspect_borrowed(
+        &self,
+        token: &[u8],
+        now: UnixTime,
+    ) -> Result<UnverifiedToken, TokenError> {
+        let read = self.read(token, now).map_err(TokenError::new)?;
+        let token = Bytes::from_owner(Zeroizing::new(Box::<[u8]>::from(token)));
+        Ok(UnverifiedToken { token, read })
+    }
+
+    fn read(&self, token: &[u8], now: UnixTime) -> Result<Read, Reason> {
         if token.len() > MAX_TOKEN {
             return Err(Reason::InvalidToken);
         }
-        let segments = Segments::of(&token).ok_or(Reason::InvalidToken)?;
-        let header = Header::from_json(&segments.header()?)?;
+        let segments = Segments::of(token).ok_or(Reason::InvalidToken)?;
+        let mut buffer = Vec::with_capacity(token.len());
+        let header = Header::from_json(segments.header(&mut buffer)?)?;
         self.check_header(&header)?;
-        let claims = UnscopedClaims::from_json(&segments.claims()?)?;
+        let claims = ReadClaims::from_json(segments.claims(&mut buffer)?)?;
         let signature = segments.signature()?;
-        let signed = segments.signed(&token).len();
-        self.check_claims(claims.claims(), now)?;
-        let issuer = Arc::clone(claims.claims().principal().issuer());
-        Ok(UnverifiedToken {
+        self.check_claims(&claims, now)?;
+        let scopes = claims.scopes();
+        let claims = Claims::new(claims, &self.0.issuers, &self.0.audiences);
+        let issuer = Arc::clone(claims.principal().issuer());
+        Ok(Read {
             rules: Arc::clone(&self.0),
             key_id: VerificationKeyId::new(issuer, header.kid, header.algorithm),
-            claims,
+            claims: Unproven::new(claims),
+            scopes,
             signature,
-            signed: token.slice(..signed),
+            signed: segments.signed(token).len(),
         })
     }
 
@@ -211,27 +229,27 @@ impl JwtValidator {
         Ok(())
     }
 
-    fn check_claims(&self, claims: &Claims, now: UnixTime) -> Result<(), Reason> {
+    fn check_claims(&self, claims: &ReadClaims<'_>, now: UnixTime) -> Result<(), Reason> {
         let rules = &*self.0;
-        if !rules.issuers.contains(claims.principal().issuer()) {
+        if !rules.issuers.iter().any(|own| **own == *claims.iss) {
             return Err(Reason::WrongIssuer);
         }
-        let is_ours = |audience: &str| rules.audiences.iter().any(|own| **own == *audience);
-        if !claims.audience().any(is_ours) {
+        let is_ours =
+            |audience: &Cow<'_, str>| rules.audiences.iter().any(|own| **own == **audience);
+        if !claims.aud.as_slice().iter().any(is_ours) {
             return Err(Reason::WrongAudience);
         }
-        if now >= claims.expires_at().saturating_add(rules.leeway) {
+        if now >= claims.exp.saturating_add(rules.leeway) {
             return Err(Reason::Expired);
         }
         let latest = now.saturating_add(rules.leeway);
-        if claims.not_before().is_some_and(|nbf| nbf > latest)
-            || claims.issued_at().is_some_and(|iat| iat > latest)
+        if claims.nbf.is_some_and(|nbf| nbf > latest) || claims.iat.is_some_and(|iat| iat > latest)
         {
             return Err(Reason::NotYetValid);
         }
-        match (rules.max_lifetime, claims.issued_at()) {
+        match (rules.max_lifetime, claims.iat) {
             (None, _) => Ok(()),
-            (Some(most), Some(iat)) if claims.expires_at().saturating_since(iat) <= most => Ok(()),
+            (Some(most), Some(iat)) if claims.exp.saturating_since(iat) <= most => Ok(()),
             (Some(_), _) => Err(Reason::InvalidToken),
         }
     }
@@ -251,18 +269,33 @@ impl JwtValidator {
 #[derive(Clone)]
 #[must_use]
 pub struct UnverifiedToken {
+    token: Bytes,
+    read: Read,
+}
+
+/// What a token says.
+#[derive(Clone)]
+struct Read {
     rules: Arc<Rules>,
     key_id: VerificationKeyId,
-    claims: UnscopedClaims,
+    claims: Unproven,
+    /// Not yet taken apart.
+    scopes: String,
     signature: Vec<u8>,
-    signed: Bytes,
+    /// How much of the token is signed.
+    signed: usize,
 }
 
 impl UnverifiedToken {
     /// Which key is needed.
     #[must_use]
     pub const fn key_id(&self) -> &VerificationKeyId {
-        &self.key_id
+        &self.read.key_id
+    }
+
+    /// The text.
+    pub(crate) const fn token(&self) -> &Bytes {
+        &self.token
     }
 
     /// Checks the signature.
@@ -272,11 +305,22 @@ impl UnverifiedToken {
     /// [`TokenError`] with [`Reason::BadSignature`] where the key may not verify the token's
     /// algorithm, or did not sign the token.
     pub fn verify(&self, key: &VerificationKey) -> Result<VerifiedToken, TokenError> {
-        if !key.verifies(self.key_id.algorithm(), &self.signed, &self.signature) {
+        let Read {
+            rules,
+            key_id,
+            claims,
+            scopes,
+            signature,
+            signed,
+        } = &self.read;
+        let signed = self.token.get(..*signed).unwrap_or_default();
+        if !key.verifies(key_id.algorithm(), signed, signature) {
             return Err(TokenError::new(Reason::BadSignature));
         }
-        let claims = self.claims.scoped(self.rules.scope_claim.as_deref());
-        Ok(VerifiedToken::assertion(claims))
+        claims
+            .claims()
+            .take_scopes(scopes, rules.scope_claim.as_deref());
+        Ok(claims.proven())
     }
 }
 
@@ -284,14 +328,14 @@ impl UnverifiedToken {
 impl fmt::Debug for UnverifiedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UnverifiedToken")
-            .field("key_id", &self.key_id)
+            .field("key_id", &self.read.key_id)
             .finish_non_exhaustive()
     }
 }
 
 /// For a URL without a path the same with a slash at its end, or without: RFC 3986 section 6.2.3
 /// calls them equal, and issuers write both.
-fn with_other_slash(audience: &str) -> Option<Box<str>> {
+fn with_other_slash(audience: &str) -> Option<Arc<str>> {
     let rest = ["https://", "http://"]
         .iter()
         .find_map(|scheme| audience.strip_prefix(scheme))?;

@@ -42,7 +42,7 @@ fn jwks(group: &Value) -> Vec<u8> {
 fn check(jws: &str, keys: Option<&StaticJwks>) -> Result<(), Reason> {
     let bytes = jws.as_bytes();
     let segments = Segments::of(bytes).ok_or(Reason::InvalidToken)?;
-    let header = Header::from_json(&segments.header()?)?;
+    let header = Header::from_json(segments.header(&mut Vec::new())?)?;
     let signature = segments.signature()?;
     let id = VerificationKeyId::new(ISSUER.into(), header.kid, header.algorithm);
     let key = keys
@@ -134,8 +134,8 @@ fn base64url() {
     };
     let is_read = |jws: &str| -> Result<(), Reason> {
         let segments = Segments::of(jws.as_bytes()).ok_or(Reason::InvalidToken)?;
-        segments.header()?;
-        segments.claims()?;
+        segments.header(&mut Vec::new())?;
+        segments.claims(&mut Vec::new())?;
         segments.signature().map(drop)
     };
     let groups = file["testGroups"].as_array().unwrap();

@@ -7,7 +7,7 @@ use mcp_auth::{
 
 const ISSUER: &str = "https://idp.example.com";
 
-/// So many that the next one is in no cache of the processor any more.
+/// So many that none is in the nearest cache when its turn comes again.
 const TOKENS: usize = 1024;
 
 /// What the tests and the benchmark compare.

@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::{
-    harness::{median, thread_time},
+    harness::{is_quick, median, thread_time},
     ours::{self, Beside},
     peers,
     report::Report,
@@ -38,8 +38,7 @@ struct Flood<'a> {
 
 /// Every kind of flood, each against a stack of its own with the bounds that it has by itself.
 pub fn run(report: &mut Report, runtime: &Runtime) {
-    let is_quick = std::env::var_os("BENCH_QUICK").is_some();
-    let requests = if is_quick { 20_000 } else { 1_000_000 };
+    let requests = if is_quick() { 20_000 } else { 1_000_000 };
     let world = World::new(Algorithm::RS256);
     world.issuer.set_jwks_body(world.issuer.jwks());
     let _inside = runtime.enter();

@@ -10,9 +10,19 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// How long a contestant runs in a round.
-const SLICE: Duration = Duration::from_millis(20);
-const ROUNDS: usize = 11;
+/// How long a contestant runs in a round, and how many rounds there are.
+fn plan() -> (Duration, usize) {
+    if is_quick() {
+        (Duration::from_millis(2), 1)
+    } else {
+        (Duration::from_millis(20), 11)
+    }
+}
+
+/// Whether this run only shows that everything works.
+pub fn is_quick() -> bool {
+    std::env::var_os("BENCH_QUICK").is_some()
+}
 
 /// One way of doing a job; each call does it once.
 pub struct Contestant<'a> {
@@ -45,13 +55,13 @@ impl<'a> Contestant<'a> {
     }
 
     /// How many calls fit into a slice.
-    fn calibrate(&mut self) -> u64 {
+    fn calibrate(&mut self, slice: Duration) -> u64 {
         let mut calls = 1;
         loop {
             let took = self.time(calls);
-            if took > SLICE / 4 {
+            if took > slice / 4 {
                 let ns = took.as_nanos() as f64 / calls as f64;
-                return (SLICE.as_nanos() as f64 / ns).max(1.0) as u64;
+                return (slice.as_nanos() as f64 / ns).max(1.0) as u64;
             }
             calls *= 2;
         }
@@ -88,7 +98,11 @@ pub fn median(mut numbers: Vec<f64>) -> f64 {
 
 /// Runs them all, round by round.
 pub fn race(mut contestants: Vec<Contestant<'_>>) -> Vec<Measured> {
-    let calls: Vec<u64> = contestants.iter_mut().map(Contestant::calibrate).collect();
+    let (slice, rounds) = plan();
+    let calls: Vec<u64> = contestants
+        .iter_mut()
+        .map(|it| it.calibrate(slice))
+        .collect();
     let mut measured: Vec<Measured> = contestants
         .iter_mut()
         .map(|it| Measured {
@@ -97,7 +111,7 @@ pub fn race(mut contestants: Vec<Contestant<'_>>) -> Vec<Measured> {
             allocs: allocations(&mut it.op),
         })
         .collect();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         for ((it, calls), measured) in contestants.iter_mut().zip(&calls).zip(&mut measured) {
             let ns = it.time(*calls).as_nanos() as f64 / *calls as f64;
             measured.rounds.push(ns);

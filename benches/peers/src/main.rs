@@ -1,4 +1,4 @@
-//! Runs the comparison: `mcp-auth-peers in-process OUT`, then `flood OUT` and `wire OUT`; or one
+//! Runs the comparison: `mcp-auth-peers in-process OUT`, then `flood OUT` and `wire OUT GATEWAY`; or one
 //! case again and again, for a profiler: `mcp-auth-peers repeat CASE TIMES`.
 
 mod flood;
@@ -46,7 +46,10 @@ fn main() {
             }
         }
         "flood" => flood::run(&mut Report::append(&out), &runtime),
-        "wire" => wire::run(&mut Report::append(&out)),
+        "wire" => {
+            let gateway = only.first().expect("the gateway's binary");
+            wire::run(&mut Report::append(&out), gateway.as_ref());
+        }
         // A server of the job before.
         "serve" => {
             let job = out.to_string_lossy();

@@ -46,7 +46,11 @@ fn of_field(field: &HeaderValue) -> Bearer<'_> {
 
 /// Whether what stands after the scheme is one token and not several.
 pub(super) fn one(token: &[u8]) -> Result<(), &'static str> {
-    if token.iter().any(|byte| matches!(byte, b' ' | b'\t' | b',')) {
+    // All bytes are looked at, which vector code does sooner than a loop that may end early.
+    let is_several = token
+        .iter()
+        .fold(false, |any, byte| any | matches!(byte, b' ' | b'\t' | b','));
+    if is_several {
         return Err("The Authorization field holds more than one token");
     }
     Ok(())

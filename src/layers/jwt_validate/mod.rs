@@ -28,6 +28,7 @@
 
 mod bearer;
 mod layer;
+mod refusals;
 mod service;
 
 pub use self::{layer::JwtValidateLayer, service::JwtValidateService};

@@ -5,13 +5,13 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use tower_service::Service;
 
 use super::{
     bearer::{self, Bearer},
     layer::Config,
+    refusals::Refusals,
 };
 use crate::{
     clock::UnixTime,
@@ -26,14 +26,21 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct JwtValidateService<S, K> {
     inner: S,
-    config: Arc<Config<K>>,
+    shared: Arc<Shared<K>>,
+}
+
+#[derive(Debug)]
+struct Shared<K> {
+    config: Config<K>,
+    refusals: Refusals,
 }
 
 impl<S, K> JwtValidateService<S, K> {
     pub(super) fn new(inner: S, config: Config<K>) -> Self {
+        let refusals = Refusals::new(&config.common.challenger);
         Self {
             inner,
-            config: Arc::new(config),
+            shared: Arc::new(Shared { config, refusals }),
         }
     }
 }
@@ -53,13 +60,13 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let config = &self.config;
+        let Shared { config, refusals } = &*self.shared;
         let now = config.common.now();
         let token = match bearer::find(request.headers(), request.uri()) {
             Bearer::Token(token) => token,
-            Bearer::None => return ResponseFuture::refuse(&config.common, config.no_token()),
+            Bearer::None => return ResponseFuture::refuse(&config.common, refusals.no_token()),
             Bearer::Malformed(why) => {
-                return ResponseFuture::refuse(&config.common, config.malformed(why));
+                return ResponseFuture::refuse(&config.common, refusals.malformed(why));
             }
         };
         if let Some(verified) = config.cache.get(token, now) {
@@ -67,21 +74,19 @@ where
             return ResponseFuture::call(&mut self.inner, request);
         }
         if let Err(why) = bearer::one(token) {
-            return ResponseFuture::refuse(&config.common, config.malformed(why));
+            return ResponseFuture::refuse(&config.common, refusals.malformed(why));
         }
-        let token = Bytes::copy_from_slice(token);
-        match config.validator.inspect(token.clone(), now) {
+        match config.validator.inspect_borrowed(token, now) {
             Ok(unverified) => {
                 let question = config.keys.key(unverified.key_id());
                 let judge = Verifying {
-                    config: Arc::clone(config),
-                    token,
+                    shared: Arc::clone(&self.shared),
                     unverified,
                     now,
                 };
                 ResponseFuture::ask(&mut self.inner, request, question, judge)
             }
-            Err(error) => ResponseFuture::refuse(&config.common, config.invalid(&error)),
+            Err(error) => ResponseFuture::refuse(&config.common, refusals.invalid(error)),
         }
     }
 }
@@ -95,35 +100,9 @@ fn admit<B>(request: &mut Request<B>, verified: VerifiedToken) {
     request.extensions_mut().insert(verified);
 }
 
-impl<K> Config<K> {
-    fn no_token(&self) -> Rejection {
-        Rejection::new(
-            Reason::NoToken,
-            StatusCode::UNAUTHORIZED,
-            "Authentication is required",
-        )
-        .with_challenge(self.common.challenger.no_credentials())
-    }
-
-    fn malformed(&self, why: &'static str) -> Rejection {
-        Rejection::new(Reason::MalformedRequest, StatusCode::BAD_REQUEST, why)
-            .with_challenge(self.common.challenger.invalid_request(why))
-    }
-
-    fn invalid(&self, error: &TokenError) -> Rejection {
-        self.refused(error.reason(), error.description())
-    }
-
-    fn refused(&self, reason: Reason, description: &'static str) -> Rejection {
-        Rejection::new(reason, StatusCode::UNAUTHORIZED, description)
-            .with_challenge(self.common.challenger.invalid_token(description))
-    }
-}
-
 /// A token that waits for its key.
 pub struct Verifying<K> {
-    config: Arc<Config<K>>,
-    token: Bytes,
+    shared: Arc<Shared<K>>,
     unverified: UnverifiedToken,
     now: UnixTime,
 }
@@ -137,15 +116,10 @@ impl<K, S, B> Judge<S, B> for Verifying<K> {
         _: &mut S,
         request: &mut Request<B>,
     ) -> Result<(), Rejection> {
-        let config = &self.config;
+        let Shared { config, refusals } = &*self.shared;
         let key = match answer {
             Ok(Some(key)) => key,
-            Ok(None) => {
-                return Err(config.refused(
-                    Reason::UnknownKey,
-                    "The access token was signed with an unknown key",
-                ));
-            }
+            Ok(None) => return Err(refusals.invalid(TokenError::new(Reason::UnknownKey))),
             Err(error) => {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
@@ -162,9 +136,9 @@ impl<K, S, B> Judge<S, B> for Verifying<K> {
         let verified = self
             .unverified
             .verify(&key)
-            .map_err(|error| config.invalid(&error))?;
+            .map_err(|error| refusals.invalid(error))?;
         config.cache.insert(
-            self.token.clone(),
+            self.unverified.token().clone(),
             verified.clone(),
             key,
             self.now,
@@ -175,7 +149,7 @@ impl<K, S, B> Judge<S, B> for Verifying<K> {
     }
 
     fn common(&self) -> &Common {
-        &self.config.common
+        &self.shared.config.common
     }
 }
 
@@ -206,11 +180,10 @@ mod tests {
         let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
         let header = part(r#"{"alg":"RS256","typ":"at+jwt","kid":"k"}"#);
         let claims = part(&ClaimsBuilder::new().made_at(now).to_json());
-        let token = Bytes::from(format!("{header}.{claims}.{}", part("signature")));
+        let token = format!("{header}.{claims}.{}", part("signature"));
         let waiting = Verifying {
-            unverified: validator.inspect(token.clone(), now).unwrap(),
-            config: JwtValidateLayer::new(validator, ()).layer(()).config,
-            token,
+            unverified: validator.inspect(token, now).unwrap(),
+            shared: JwtValidateLayer::new(validator, ()).layer(()).shared,
             now,
         };
         let shown = format!("{waiting:?}");

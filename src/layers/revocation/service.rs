@@ -104,7 +104,7 @@ impl<V, S, B> Judge<S, B> for Checked<V> {
                 let message = "The access token was revoked";
                 Err(
                     Rejection::new(Reason::Revoked, StatusCode::UNAUTHORIZED, message)
-                        .with_challenge(self.0.common.challenger.invalid_token(message)),
+                        .with_challenge(&self.0.common.challenger.invalid_token(message)),
                 )
             }
             Err(error) => {

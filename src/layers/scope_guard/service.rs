@@ -136,7 +136,7 @@ impl Config {
             StatusCode::FORBIDDEN,
             "The access token lacks a scope",
         )
-        .with_challenge(self.common.challenger.insufficient_scope(challenged))
+        .with_challenge(&self.common.challenger.insufficient_scope(challenged))
         .with_required(needed)
         .for_request(code::FORBIDDEN, Some(asked))
     }

@@ -6,14 +6,14 @@ mod process;
 mod proxy;
 mod servers;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use mcp_auth::Algorithm;
 use serde_json::json;
 
 use self::{load::Load, process::Server};
 use crate::{
-    harness::median,
+    harness::{is_quick, median},
     report::Report,
     world::{self, World},
 };
@@ -67,10 +67,10 @@ impl Mode {
     }
 }
 
-/// All servers, in turn, round by round.
-pub fn run(report: &mut Report) {
-    let is_quick = std::env::var_os("BENCH_QUICK").is_some();
-    let (rounds, takes) = if is_quick { (1, 1) } else { (7, 3) };
+/// All servers, in turn, round by round; `gateway` is the binary of the one that stands before
+/// another server.
+pub fn run(report: &mut Report, gateway: &Path) {
+    let (rounds, takes) = if is_quick() { (1, 1) } else { (7, 3) };
     let mut modes: Vec<Mode> = [
         ("wire_plain", "none", "plain"),
         ("wire_plain_07", "none", "plain-0.7"),
@@ -100,7 +100,7 @@ pub fn run(report: &mut Report) {
     let world = World::new(Algorithm::RS256);
     modes.push(Mode::new("wire_bare_proxy", "none", proxy, &world.token));
     for (case, with_log) in [("wire_gateway", false), ("wire_gateway_audited", true)] {
-        let gateway = Server::gateway(&world, &upstream.url, with_log, MEASURED);
+        let gateway = Server::gateway(gateway, &world, &upstream.url, with_log, MEASURED);
         modes.push(Mode::new(case, "mcp-auth", gateway, &world.token));
     }
 

@@ -55,9 +55,13 @@ impl Server {
     }
 
     /// The gateway before an upstream: policy, key map and a limit, as one runs it.
-    pub fn gateway(world: &World, upstream: &str, with_log: bool, core: usize) -> Self {
-        let binary =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/release/examples/gateway");
+    pub fn gateway(
+        binary: &Path,
+        world: &World,
+        upstream: &str,
+        with_log: bool,
+        core: usize,
+    ) -> Self {
         let name = format!("mcp-auth-bench-{}-{with_log}", std::process::id());
         let at = |end: &str| std::env::temp_dir().join(format!("{name}.{end}"));
         let (policy, log) = (at("policy"), at("log"));
