@@ -156,10 +156,15 @@ pub struct Verifying<K> {
     now: UnixTime,
 }
 
-impl<K, B> Judge<B> for Verifying<K> {
+impl<K, S, B> Judge<S, B> for Verifying<K> {
     type Answer = Result<Option<VerificationKey>, StoreError>;
 
-    fn judge(&self, answer: Self::Answer, request: &mut Request<B>) -> Result<(), Rejection> {
+    fn judge(
+        &self,
+        answer: Self::Answer,
+        _: &mut S,
+        request: &mut Request<B>,
+    ) -> Result<(), Rejection> {
         let token = self.unverified.token();
         let verify = |key: &_| self.unverified.verify(key);
         let verified = self.shared.verified(answer, token, self.now, verify)?;
