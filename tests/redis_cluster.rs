@@ -90,13 +90,25 @@ impl House {
             &["INFO", "replication"],
             "state=online",
         );
+        // The user of the README, who in a cluster finds its nodes.
+        let readme = include_str!("../README.md");
+        assert!(readme.contains("`+cluster|slots +asking`"));
+        let rights = readme.lines().find_map(|line| {
+            let rights = line.strip_prefix("redis-cli ACL SETUSER gateway on '>PASSWORD' ")?;
+            Some(rights.replace('\'', ""))
+        });
+        let rights = format!("{} +cluster|slots +asking", rights.unwrap());
+        for node in masters.iter().chain([&replica]) {
+            let user = ["ACL", "SETUSER", "gateway", "on", ">PASSWORD"];
+            node.cli(user.into_iter().chain(rights.split(' ')));
+        }
         Self { masters, replica }
     }
 
     /// Of two of the nodes: the third is found.
     fn redis(&self) -> Redis {
         let at: Vec<_> = self.masters.iter().take(2).map(Server::address).collect();
-        let url = format!("redis+cluster://:data@{}", at.join(","));
+        let url = format!("redis+cluster://gateway:PASSWORD@{}", at.join(","));
         Redis::from_url(&url)
             .unwrap()
             .with_timeout(support::PATIENCE)

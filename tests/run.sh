@@ -19,9 +19,6 @@ need npm npm
 cargo build --locked --all-features --examples
 cargo test --locked --all-features
 
-# The benchmarks measure nothing here: each runs once through.
-cargo test --locked --all-features --bench '*'
-
 # Each example asserts what it shows. (The gateway is run by tests of its own.)
 for example in policy_only custom_store single_layer check_again axum_service hyper_service; do
     cargo run --locked --quiet --example "$example"

@@ -24,15 +24,15 @@ pub(super) fn is_too_deep(text: &[u8]) -> bool {
         return false;
     }
     let mut scan = Scan::default();
-    let (blocks, rest) = text.as_chunks();
-    let mut last = [b' '; BLOCK];
-    for (place, byte) in last.iter_mut().zip(rest) {
-        *place = *byte;
-    }
-    blocks
-        .iter()
-        .chain([&last])
-        .any(|block| scan.goes_deeper(block))
+    text.chunks(BLOCK).any(|chunk| {
+        let mut padded = [b' '; BLOCK];
+        scan.goes_deeper(chunk.try_into().unwrap_or_else(|_| {
+            for (place, byte) in padded.iter_mut().zip(chunk) {
+                *place = *byte;
+            }
+            &padded
+        }))
+    })
 }
 
 fn has_few_openers(text: &[u8]) -> bool {

@@ -214,7 +214,9 @@ impl<K, V, L, U, T> AuthStack<K, V, L, U, T> {
         self
     }
 
-    /// Remembers at most `tokens` verified tokens (default 10,000).
+    /// Remembers at most `tokens` verified tokens (default 10,000; 0 verifies each one each time).
+    /// One costs its own length, that of its claims and some 700 bytes: 1.7 KiB for a token of 780
+    /// bytes, 2 KiB for one of 960.
     pub fn with_token_cache(mut self, tokens: usize) -> Self {
         self.validate = self.validate.with_cache(tokens);
         self

@@ -146,6 +146,11 @@ fn make_room(extensions: &mut Extensions) {
 }
 
 /// The layers around `S`, outermost first.
+//
+// Two ways to make a request cheaper were dropped. The time is read by each layer that decides by it:
+// handed inward it would be old after a wait, and a limit that counts with an old time gives units
+// back. And what layers tell each other stays in extensions of the types that users know, not in one
+// of ours: a layer of theirs in between may replace a token by one that can do less.
 type Tower<S, K, V, L, U, T> = AuditLogService<
     OriginGuardService<
         ResourceMetadataService<

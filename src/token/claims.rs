@@ -28,8 +28,7 @@ pub struct Claims {
     issued_at: Option<UnixTime>,
     jwt_id: Option<Arc<str>>,
     session_id: Option<Arc<str>>,
-    /// Empty until the signature is known to be good.
-    scope: OnceLock<Scope>,
+    scope: Scope,
     json: Arc<str>,
     /// The claims as a tree, for whoever asks for one by its path.
     tree: OnceLock<Value>,
@@ -52,16 +51,14 @@ impl Claims {
     /// the wrong type; [`Reason::WrongType`] where the claims are those of another kind of token.
     pub fn from_json(json: &str) -> Result<Self, Reason> {
         ReadClaims::from_json(json).map(|read| {
-            let scopes = read.scopes();
-            let claims = Self::new(read, &[], &[]);
-            claims.take_scopes(&scopes, None);
-            claims
+            let claims = Self::new(&read, &[], &[]);
+            claims.with_scope(Scope::from_claim(&read.scopes()))
         })
     }
 
     /// A copy of what was read, without scopes. Issuer and audience are shared with those that are
     /// accepted, where they are among them.
-    pub(super) fn new(read: ReadClaims<'_>, issuers: &[Arc<str>], audiences: &[Arc<str>]) -> Self {
+    pub(super) fn new(read: &ReadClaims<'_>, issuers: &[Arc<str>], audiences: &[Arc<str>]) -> Self {
         let shared = |text: &str, all: &[Arc<str>]| {
             let one = all.iter().find(|one| ***one == *text);
             one.map_or_else(|| Arc::from(text), Arc::clone)
@@ -72,31 +69,36 @@ impl Claims {
             all => Audience::Several(all.iter().map(|one| shared(one, audiences)).collect()),
         };
         Self {
-            principal: Principal::new(issuer, read.sub.into(), read.client_id.map(Arc::from)),
+            principal: Principal::new(
+                issuer,
+                Arc::from(&*read.sub),
+                read.client_id.as_deref().map(Arc::from),
+            ),
             audience,
             expires_at: read.exp,
             not_before: read.nbf,
             issued_at: read.iat,
-            jwt_id: read.jti.map(Arc::from),
-            session_id: read.sid.map(Arc::from),
-            scope: OnceLock::new(),
+            jwt_id: read.jti.as_deref().map(Arc::from),
+            session_id: read.sid.as_deref().map(Arc::from),
+            scope: Scope::EMPTY,
             json: read.json.into(),
             tree: OnceLock::new(),
         }
     }
 
-    /// Takes the scopes apart: `scopes`, as [`ReadClaims::scopes`] has them, and those that the claim
-    /// at `path` lists. Only the first call does anything.
-    pub(super) fn take_scopes(&self, scopes: &str, path: Option<&str>) {
-        self.scope.get_or_init(|| {
-            let mut more = Vec::new();
-            match path.and_then(|path| self.at(path)) {
-                Some(Value::String(text)) => more.extend(text.split(' ')),
-                Some(Value::Array(items)) => more.extend(items.iter().filter_map(Value::as_str)),
-                _ => {}
-            }
-            Scope::from_claim_items(scopes.split(' ').chain(more))
-        });
+    pub(super) fn with_scope(self, scope: Scope) -> Self {
+        Self { scope, ..self }
+    }
+
+    /// The scopes that the claim at `path` lists beside `scopes`.
+    pub(super) fn scope_with(&self, scopes: &str, path: &str) -> Scope {
+        let mut more = Vec::new();
+        match self.at(path) {
+            Some(Value::String(text)) => more.extend(text.split(' ')),
+            Some(Value::Array(items)) => more.extend(items.iter().filter_map(Value::as_str)),
+            _ => {}
+        }
+        Scope::from_claim_items(scopes.split(' ').chain(more))
     }
 
     fn at(&self, path: &str) -> Option<&Value> {
@@ -157,8 +159,8 @@ impl Claims {
 
     /// What the token allows: `scope` and `scp`, and the claim that the validator was told to read.
     #[must_use]
-    pub fn scope(&self) -> &Scope {
-        self.scope.get().unwrap_or(const { &Scope::EMPTY })
+    pub const fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     /// Whether the claim at `path` (`realm_access.roles`) is the string `value`, or an array with an
@@ -188,7 +190,7 @@ impl fmt::Debug for Claims {
         f.debug_struct("Claims")
             .field("principal", &self.principal)
             .field("expires_at", &self.expires_at)
-            .field("scope", self.scope())
+            .field("scope", &self.scope)
             .finish_non_exhaustive()
     }
 }
@@ -227,17 +229,12 @@ mod tests {
             read(r#","scope":"a  b\tc","scp":["d e","f","a",""],"roles":["g h","i"],"x":"j k""#);
         assert_eq!(claims.unwrap().scope().to_string(), "a f");
         let json = r#"{"iss":"https://i","sub":"a","exp":1,"scope":"a","roles":["g h","i"],"https://x.y/z":"j a"}"#;
-        let scoped = |path| {
-            let read = ReadClaims::from_json(json).unwrap();
-            let scopes = read.scopes();
-            let claims = Claims::new(read, &[], &[]);
-            assert!(claims.scope().is_empty());
-            claims.take_scopes(&scopes, path);
-            claims
-        };
-        assert_eq!(scoped(Some("roles")).scope().to_string(), "a i");
-        assert_eq!(scoped(Some("https://x.y/z")).scope().to_string(), "a j");
-        assert_eq!(scoped(Some("absent")).scope().to_string(), "a");
+        let read = ReadClaims::from_json(json).unwrap();
+        let claims = Claims::new(&read, &[], &[]);
+        let scoped = |path| claims.scope_with(&read.scopes(), path);
+        assert_eq!(scoped("roles").to_string(), "a i");
+        assert_eq!(scoped("https://x.y/z").to_string(), "a j");
+        assert_eq!(scoped("absent").to_string(), "a");
     }
 
     #[test]

@@ -7,6 +7,8 @@ mod claims;
 mod error;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod header;
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+mod known_scopes;
 mod names;
 mod principal;
 mod registered;

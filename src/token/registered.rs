@@ -55,11 +55,16 @@ impl<'a> ReadClaims<'a> {
 
     /// `scope` and `scp`, separated by spaces. They are taken apart when the signature is known to
     /// be good: that costs as much as the caller likes.
-    pub(super) fn scopes(&self) -> String {
+    pub(super) fn scopes(&self) -> Cow<'_, str> {
+        if let (Texts::One(scopes), Texts::None) | (Texts::None, Texts::One(scopes)) =
+            (&self.scope, &self.scp)
+        {
+            return Cow::Borrowed(scopes);
+        }
         let mut scopes = String::new();
         self.scope.push_scopes(&mut scopes);
         self.scp.push_scopes(&mut scopes);
-        scopes
+        scopes.into()
     }
 }
 

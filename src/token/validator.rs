@@ -3,9 +3,10 @@
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use zeroize::Zeroizing;
 
-use super::{header::Header, registered::ReadClaims, segments::Segments, verified::Unproven};
+use super::{
+    header::Header, known_scopes::KnownScopes, registered::ReadClaims, segments::Segments,
+};
 use crate::{
     clock::UnixTime,
     error::{ConfigError, Reason},
@@ -62,6 +63,18 @@ struct Rules {
     max_lifetime: Option<Duration>,
     is_strict: bool,
     scope_claim: Option<Box<str>>,
+    scopes: Arc<KnownScopes>,
+}
+
+impl Rules {
+    /// The proof of a token whose signature is good.
+    fn proven(&self, claims: Claims, scopes: &str) -> VerifiedToken {
+        let scope = match &self.scope_claim {
+            None => self.scopes.read(scopes),
+            Some(path) => claims.scope_with(scopes, path),
+        };
+        VerifiedToken::assertion(claims.with_scope(scope))
+    }
 }
 
 impl JwtValidator {
@@ -81,6 +94,7 @@ impl JwtValidator {
             max_lifetime: None,
             is_strict: false,
             scope_claim: None,
+            scopes: Arc::default(),
         }))
         .with_issuer(issuer)?
         .with_audience(audience)
@@ -179,43 +193,43 @@ impl JwtValidator {
         now: UnixTime,
     ) -> Result<UnverifiedToken, TokenError> {
         let token = token.into();
-        let read = self.read(&token, now).map_err(TokenError::new)?;
-        Ok(UnverifiedToken { token, read })
+        let mut buffer = Vec::new();
+        let read = self.read(&token, &mut buffer, now)?;
+        Ok(read.into_unverified(token.clone()))
     }
 
-    /// The same of a token that is copied only where nothing is wrong; the copy is wiped when the
-    /// last of those who share it goes.
-    pub(crate) fn inspect_borrowed(
-        &self,
-        token: &[u8],
+    /// The same, with nothing copied: the claims are decoded into `buffer`.
+    pub(crate) fn read<'a>(
+        &'a self,
+        token: &'a [u8],
+        buffer: &'a mut Vec<u8>,
         now: UnixTime,
-    ) -> Result<UnverifiedToken, TokenError> {
-        let read = self.read(token, now).map_err(TokenError::new)?;
-        let token = Bytes::from_owner(Zeroizing::new(Box::<[u8]>::from(token)));
-        Ok(UnverifiedToken { token, read })
+    ) -> Result<ReadToken<'a>, TokenError> {
+        self.try_read(token, buffer, now).map_err(TokenError::new)
     }
 
-    fn read(&self, token: &[u8], now: UnixTime) -> Result<Read, Reason> {
+    fn try_read<'a>(
+        &'a self,
+        token: &'a [u8],
+        buffer: &'a mut Vec<u8>,
+        now: UnixTime,
+    ) -> Result<ReadToken<'a>, Reason> {
         if token.len() > MAX_TOKEN {
             return Err(Reason::InvalidToken);
         }
         let segments = Segments::of(token).ok_or(Reason::InvalidToken)?;
-        let mut buffer = Vec::with_capacity(token.len());
-        let header = Header::from_json(segments.header(&mut buffer)?)?;
+        buffer.reserve(token.len());
+        let header = Header::from_json(segments.header(buffer)?)?;
         self.check_header(&header)?;
-        let claims = ReadClaims::from_json(segments.claims(&mut buffer)?)?;
+        let claims = ReadClaims::from_json(segments.claims(buffer)?)?;
         let signature = segments.signature()?;
-        self.check_claims(&claims, now)?;
-        let scopes = claims.scopes();
-        let claims = Claims::new(claims, &self.0.issuers, &self.0.audiences);
-        let issuer = Arc::clone(claims.principal().issuer());
-        Ok(Read {
-            rules: Arc::clone(&self.0),
+        let issuer = self.check_claims(&claims, now)?;
+        Ok(ReadToken {
+            rules: &self.0,
             key_id: VerificationKeyId::new(issuer, header.kid, header.algorithm),
-            claims: Unproven::new(claims),
-            scopes,
+            claims,
             signature,
-            signed: segments.signed(token).len(),
+            signed: segments.signed(token),
         })
     }
 
@@ -229,11 +243,13 @@ impl JwtValidator {
         Ok(())
     }
 
-    fn check_claims(&self, claims: &ReadClaims<'_>, now: UnixTime) -> Result<(), Reason> {
+    /// Says which of the issuers it is.
+    fn check_claims(&self, claims: &ReadClaims<'_>, now: UnixTime) -> Result<Arc<str>, Reason> {
         let rules = &*self.0;
-        if !rules.issuers.iter().any(|own| **own == *claims.iss) {
+        let mut issuers = rules.issuers.iter();
+        let Some(issuer) = issuers.find(|own| ***own == *claims.iss) else {
             return Err(Reason::WrongIssuer);
-        }
+        };
         let is_ours =
             |audience: &Cow<'_, str>| rules.audiences.iter().any(|own| **own == **audience);
         if !claims.aud.as_slice().iter().any(is_ours) {
@@ -248,8 +264,10 @@ impl JwtValidator {
             return Err(Reason::NotYetValid);
         }
         match (rules.max_lifetime, claims.iat) {
-            (None, _) => Ok(()),
-            (Some(most), Some(iat)) if claims.exp.saturating_since(iat) <= most => Ok(()),
+            (None, _) => Ok(Arc::clone(issuer)),
+            (Some(most), Some(iat)) if claims.exp.saturating_since(iat) <= most => {
+                Ok(Arc::clone(issuer))
+            }
             (Some(_), _) => Err(Reason::InvalidToken),
         }
     }
@@ -264,24 +282,67 @@ impl JwtValidator {
     }
 }
 
+/// A token of which all is good but the signature, where it stands in the request.
+pub(crate) struct ReadToken<'a> {
+    rules: &'a Arc<Rules>,
+    key_id: VerificationKeyId,
+    claims: ReadClaims<'a>,
+    signature: Vec<u8>,
+    signed: &'a [u8],
+}
+
+impl ReadToken<'_> {
+    /// Which key is needed.
+    pub(crate) const fn key_id(&self) -> &VerificationKeyId {
+        &self.key_id
+    }
+
+    /// Checks the signature. Only then are the claims copied.
+    pub(crate) fn verify(self, key: &VerificationKey) -> Result<VerifiedToken, TokenError> {
+        check_signature(key, &self.key_id, self.signed, &self.signature)?;
+        let claims = Claims::new(&self.claims, &self.rules.issuers, &self.rules.audiences);
+        Ok(self.rules.proven(claims, &self.claims.scopes()))
+    }
+
+    /// The same for later: `token` is the text.
+    pub(crate) fn into_unverified(self, token: Bytes) -> UnverifiedToken {
+        UnverifiedToken {
+            claims: Claims::new(&self.claims, &self.rules.issuers, &self.rules.audiences),
+            scopes: self.claims.scopes().into(),
+            rules: Arc::clone(self.rules),
+            key_id: self.key_id,
+            signature: self.signature,
+            signed: self.signed.len(),
+            token,
+        }
+    }
+}
+
+fn check_signature(
+    key: &VerificationKey,
+    id: &VerificationKeyId,
+    signed: &[u8],
+    signature: &[u8],
+) -> Result<(), TokenError> {
+    if key.verifies(id.algorithm(), signed, signature) {
+        Ok(())
+    } else {
+        Err(TokenError::new(Reason::BadSignature))
+    }
+}
+
 /// A token of which all is good but the signature, which nobody checked: nothing that it says can
 /// be read.
 #[derive(Clone)]
 #[must_use]
 pub struct UnverifiedToken {
-    token: Bytes,
-    read: Read,
-}
-
-/// What a token says.
-#[derive(Clone)]
-struct Read {
     rules: Arc<Rules>,
     key_id: VerificationKeyId,
-    claims: Unproven,
+    claims: Claims,
     /// Not yet taken apart.
-    scopes: String,
+    scopes: Box<str>,
     signature: Vec<u8>,
+    token: Bytes,
     /// How much of the token is signed.
     signed: usize,
 }
@@ -290,7 +351,7 @@ impl UnverifiedToken {
     /// Which key is needed.
     #[must_use]
     pub const fn key_id(&self) -> &VerificationKeyId {
-        &self.read.key_id
+        &self.key_id
     }
 
     /// The text.
@@ -305,22 +366,9 @@ impl UnverifiedToken {
     /// [`TokenError`] with [`Reason::BadSignature`] where the key may not verify the token's
     /// algorithm, or did not sign the token.
     pub fn verify(&self, key: &VerificationKey) -> Result<VerifiedToken, TokenError> {
-        let Read {
-            rules,
-            key_id,
-            claims,
-            scopes,
-            signature,
-            signed,
-        } = &self.read;
-        let signed = self.token.get(..*signed).unwrap_or_default();
-        if !key.verifies(key_id.algorithm(), signed, signature) {
-            return Err(TokenError::new(Reason::BadSignature));
-        }
-        claims
-            .claims()
-            .take_scopes(scopes, rules.scope_claim.as_deref());
-        Ok(claims.proven())
+        let signed = self.token.get(..self.signed).unwrap_or_default();
+        check_signature(key, &self.key_id, signed, &self.signature)?;
+        Ok(self.rules.proven(self.claims.clone(), &self.scopes))
     }
 }
 
@@ -328,7 +376,7 @@ impl UnverifiedToken {
 impl fmt::Debug for UnverifiedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UnverifiedToken")
-            .field("key_id", &self.read.key_id)
+            .field("key_id", &self.key_id)
             .finish_non_exhaustive()
     }
 }

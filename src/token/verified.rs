@@ -27,7 +27,10 @@ impl VerifiedToken {
     /// Nothing is checked here. Everything behind this call trusts the claims.
     #[must_use]
     pub fn assertion(claims: Claims) -> Self {
-        Unproven::new(claims).proven()
+        Self(Arc::new(Parts {
+            claims,
+            names: OnceLock::new(),
+        }))
     }
 
     /// The claims.
@@ -51,28 +54,6 @@ impl VerifiedToken {
     /// By what it is revoked.
     pub(crate) fn names(&self) -> &Names {
         self.0.names.get_or_init(|| Names::of(self.claims()))
-    }
-}
-
-/// Claims that nobody answers for yet, laid out so that they need not be moved once somebody does.
-#[derive(Clone)]
-pub(super) struct Unproven(Arc<Parts>);
-
-impl Unproven {
-    pub(super) fn new(claims: Claims) -> Self {
-        Self(Arc::new(Parts {
-            claims,
-            names: OnceLock::new(),
-        }))
-    }
-
-    pub(super) fn claims(&self) -> &Claims {
-        &self.0.claims
-    }
-
-    /// The proof, given by who checked the signature.
-    pub(super) fn proven(&self) -> VerifiedToken {
-        VerifiedToken(Arc::clone(&self.0))
     }
 }
 

@@ -55,8 +55,6 @@ fn main() {
             let job = out.to_string_lossy();
             runtime.block_on(wire::serve(&job, only.first().map(String::as_str)));
         }
-        "sizes" => in_process::sizes(),
-        "parts" => in_process::parts(),
         "repeat" => {
             let case = out.to_string_lossy();
             let times = only.first().and_then(|it| it.parse().ok()).unwrap_or(1);

@@ -62,13 +62,13 @@ impl World {
         self.issuer
             .token_signed_with(self.algorithm, &claims(subject))
     }
+}
 
-    /// The message that is signed and the signature.
-    pub fn signed_parts(&self) -> (Vec<u8>, Vec<u8>) {
-        let (message, signature) = self.token.rsplit_once('.').expect("three parts");
-        let signature = URL_SAFE_NO_PAD.decode(signature).expect("base64url");
-        (message.as_bytes().to_vec(), signature)
-    }
+/// The message of a token that is signed, and the signature.
+pub fn signed_parts(token: &str) -> (Vec<u8>, Vec<u8>) {
+    let (message, signature) = token.rsplit_once('.').expect("three parts");
+    let signature = URL_SAFE_NO_PAD.decode(signature).expect("base64url");
+    (message.as_bytes().to_vec(), signature)
 }
 
 /// The claims of RFC 9068, good for an hour.

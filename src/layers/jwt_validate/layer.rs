@@ -41,7 +41,8 @@ impl<K> JwtValidateLayer<K> {
     }
 
     /// Remembers at most `tokens` verified tokens (default 10,000); 0 verifies each one each time.
-    /// One costs about its own length and its claims', some 2 KiB.
+    /// One costs its own length, that of its claims and some 700 bytes: 1.7 KiB for a token of 780
+    /// bytes, 2 KiB for one of 960.
     pub fn with_cache(mut self, tokens: usize) -> Self {
         self.config.cache = Arc::new(TokenCache::new(tokens));
         self

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use tower_service::Service;
 
@@ -17,7 +18,7 @@ use crate::{
     clock::UnixTime,
     error::{Reason, StoreError},
     keys::{KeyStore, VerificationKey, VerificationKeyId},
-    layers::shared::{Common, Judge, ResponseFuture, trail},
+    layers::shared::{Common, Judge, ResponseFuture, at_once, trail},
     reject::{RejectBody, Rejection},
     token::{TokenError, UnverifiedToken, VerifiedToken},
 };
@@ -76,18 +77,66 @@ where
         if let Err(why) = bearer::one(token) {
             return ResponseFuture::refuse(&config.common, refusals.malformed(why));
         }
-        match config.validator.inspect_borrowed(token, now) {
-            Ok(unverified) => {
-                let question = config.keys.key(unverified.key_id());
-                let judge = Verifying {
-                    shared: Arc::clone(&self.shared),
-                    unverified,
-                    now,
-                };
-                ResponseFuture::ask(&mut self.inner, request, question, judge)
+        let mut buffer = Vec::new();
+        let read = match config.validator.read(token, &mut buffer, now) {
+            Ok(read) => read,
+            Err(error) => return ResponseFuture::refuse(&config.common, refusals.invalid(error)),
+        };
+        let mut question = config.keys.key(read.key_id());
+        let Poll::Ready(answer) = at_once(&mut question) else {
+            let judge = Verifying {
+                unverified: read.into_unverified(Bytes::copy_from_slice(token)),
+                shared: Arc::clone(&self.shared),
+                now,
+            };
+            return ResponseFuture::wait(&mut self.inner, request, question, judge);
+        };
+        // Nothing is copied before the signature is known to be good.
+        match self
+            .shared
+            .verified(answer, token, now, |key| read.verify(key))
+        {
+            Ok(verified) => {
+                admit(&mut request, verified);
+                ResponseFuture::call(&mut self.inner, request)
             }
-            Err(error) => ResponseFuture::refuse(&config.common, refusals.invalid(error)),
+            Err(rejection) => ResponseFuture::refuse(&config.common, rejection),
         }
+    }
+}
+
+impl<K> Shared<K> {
+    /// Verifies `token` with the key that was answered, and remembers it.
+    fn verified(
+        &self,
+        answer: Result<Option<VerificationKey>, StoreError>,
+        token: &[u8],
+        now: UnixTime,
+        verify: impl FnOnce(&VerificationKey) -> Result<VerifiedToken, TokenError>,
+    ) -> Result<VerifiedToken, Rejection> {
+        let Self { config, refusals } = self;
+        let key = match answer {
+            Ok(Some(key)) => key,
+            Ok(None) => return Err(refusals.invalid(TokenError::new(Reason::UnknownKey))),
+            Err(error) => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "no verification keys"
+                );
+                return Err(Rejection::new(
+                    Reason::KeysUnavailable,
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "Temporarily unavailable",
+                )
+                .with_retry_after(Duration::from_secs(1)));
+            }
+        };
+        let verified = verify(&key).map_err(|error| refusals.invalid(error))?;
+        let refused_from = config.validator.refused_from(&verified);
+        config
+            .cache
+            .insert(token, verified.clone(), key, now, refused_from);
+        Ok(verified)
     }
 }
 
@@ -107,38 +156,18 @@ pub struct Verifying<K> {
     now: UnixTime,
 }
 
-impl<K, B> Judge<B> for Verifying<K> {
+impl<K, S, B> Judge<S, B> for Verifying<K> {
     type Answer = Result<Option<VerificationKey>, StoreError>;
 
-    fn judge(&self, answer: Self::Answer, request: &mut Request<B>) -> Result<(), Rejection> {
-        let Shared { config, refusals } = &*self.shared;
-        let key = match answer {
-            Ok(Some(key)) => key,
-            Ok(None) => return Err(refusals.invalid(TokenError::new(Reason::UnknownKey))),
-            Err(error) => {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "no verification keys"
-                );
-                return Err(Rejection::new(
-                    Reason::KeysUnavailable,
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "Temporarily unavailable",
-                )
-                .with_retry_after(Duration::from_secs(1)));
-            }
-        };
-        let verified = self
-            .unverified
-            .verify(&key)
-            .map_err(|error| refusals.invalid(error))?;
-        config.cache.insert(
-            self.unverified.token().clone(),
-            verified.clone(),
-            key,
-            self.now,
-            config.validator.refused_from(&verified),
-        );
+    fn judge(
+        &self,
+        answer: Self::Answer,
+        _: &mut S,
+        request: &mut Request<B>,
+    ) -> Result<(), Rejection> {
+        let token = self.unverified.token();
+        let verify = |key: &_| self.unverified.verify(key);
+        let verified = self.shared.verified(answer, token, self.now, verify)?;
         admit(request, verified);
         Ok(())
     }

@@ -27,12 +27,18 @@ use crate::{
 pub struct KeyGuard<S, U> {
     inner: S,
     pub(super) config: Arc<Config<U>>,
+    /// The key that the request which comes now was given.
+    pub(super) key: Option<UpstreamKey>,
 }
 
 impl<S, U> KeyGuard<S, U> {
     #[inline]
     pub(super) const fn new(inner: S, config: Arc<Config<U>>) -> Self {
-        Self { inner, config }
+        Self {
+            inner,
+            config,
+            key: None,
+        }
     }
 }
 
@@ -56,7 +62,7 @@ where
         GuardFuture {
             timed: trail(extensions).map(|trail| (trail.clone(), Instant::now())),
             config: Arc::clone(&self.config),
-            key: extensions.get::<UpstreamKey>().cloned(),
+            key: self.key.take(),
             asked: extensions.get::<McpRequest>().cloned(),
             future: self.inner.call(request),
         }

@@ -81,11 +81,16 @@ fn id(extensions: &Extensions) -> Option<UpstreamKeyId> {
 #[derive(Debug)]
 pub struct Injecting<U>(Arc<Config<U>>);
 
-impl<U, B> Judge<B> for Injecting<U> {
+impl<S, U, B> Judge<KeyGuard<S, U>, B> for Injecting<U> {
     type Answer = Result<Option<UpstreamKey>, StoreError>;
 
     #[inline]
-    fn judge(&self, answer: Self::Answer, request: &mut Request<B>) -> Result<(), Rejection> {
+    fn judge(
+        &self,
+        answer: Self::Answer,
+        ready: &mut KeyGuard<S, U>,
+        request: &mut Request<B>,
+    ) -> Result<(), Rejection> {
         let asked = || request.extensions().get::<McpRequest>();
         let key = match answer {
             Ok(Some(key)) => key,
@@ -108,7 +113,7 @@ impl<U, B> Judge<B> for Injecting<U> {
         let header = &self.0.header;
         let value = header.value(&key);
         request.headers_mut().insert(header.name().clone(), value);
-        request.extensions_mut().insert(key);
+        ready.key = Some(key);
         Ok(())
     }
 

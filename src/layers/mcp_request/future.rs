@@ -118,12 +118,12 @@ where
                     let Waiting {
                         config,
                         mut ready,
-                        head,
+                        mut head,
                         ..
                     } = *waiting;
-                    match body.and_then(|body| with_message(head, body)) {
-                        Ok(request) => State::Inner {
-                            future: ready.call(request),
+                    match body.and_then(|body| with_message(&mut head, body)) {
+                        Ok(body) => State::Inner {
+                            future: ready.call(Request::from_parts(head, body)),
                         },
                         Err(rejection) => State::Refused {
                             response: Some(Box::new(config.common.respond(rejection))),

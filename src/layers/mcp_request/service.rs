@@ -58,28 +58,26 @@ where
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let config = &self.config;
-        let (head, body) = request.into_parts();
-        match expects_message(&head) {
+        let (mut head, body) = request.into_parts();
+        let body = match expects_message(&head) {
             Ok(true) => {
                 let mut reading = Reading::new(body);
                 match Pin::new(&mut reading).poll_at_once(config) {
-                    Poll::Ready(body) => match body.and_then(|body| with_message(head, body)) {
-                        Ok(request) => ReadFuture::call(&mut self.inner, request),
-                        Err(rejection) => ReadFuture::refuse(&config.common, rejection),
-                    },
+                    Poll::Ready(body) => body.and_then(|body| with_message(&mut head, body)),
                     // Only for a body that is late the service is taken, because a clone of it is a
                     // clone of all services inside.
                     Poll::Pending => {
                         let not_ready = self.inner.clone();
                         let ready = mem::replace(&mut self.inner, not_ready);
-                        ReadFuture::reading(Arc::clone(config), ready, head, reading)
+                        return ReadFuture::reading(Arc::clone(config), ready, head, reading);
                     }
                 }
             }
-            Ok(false) => match without_message(head) {
-                Ok(request) => ReadFuture::call(&mut self.inner, request),
-                Err(rejection) => ReadFuture::refuse(&config.common, rejection),
-            },
+            Ok(false) => without_message(&mut head),
+            Err(rejection) => Err(rejection),
+        };
+        match body {
+            Ok(body) => ReadFuture::call(&mut self.inner, Request::from_parts(head, body)),
             Err(rejection) => ReadFuture::refuse(&config.common, rejection),
         }
     }
@@ -103,11 +101,11 @@ fn expects_message(head: &http::request::Parts) -> Result<bool, Rejection> {
     }
 }
 
-/// The request with what its body says, for the layers inside.
+/// Puts into the head what the body says, for the layers inside, and gives the body for them.
 pub(super) fn with_message(
-    mut head: http::request::Parts,
+    head: &mut http::request::Parts,
     body: Bytes,
-) -> Result<Request<McpBody>, Rejection> {
+) -> Result<McpBody, Rejection> {
     let asked = {
         let headers = mirrored(&head.headers).map_err(|why| {
             const HEADER_MISMATCH: i32 = -32020;
@@ -115,12 +113,12 @@ pub(super) fn with_message(
         })?;
         mcp::read(body.clone(), &headers).map_err(refused)?
     };
-    insert(&mut head, asked);
-    Ok(Request::from_parts(head, McpBody::new(body)))
+    insert(head, asked);
+    Ok(McpBody::new(body))
 }
 
 /// A request that carries no message, and so no body: one that it brings does not pass.
-fn without_message(mut head: http::request::Parts) -> Result<Request<McpBody>, Rejection> {
+fn without_message(head: &mut http::request::Parts) -> Result<McpBody, Rejection> {
     let method = match head.method {
         Method::DELETE => "DELETE",
         _ => "GET",
@@ -134,7 +132,7 @@ fn without_message(mut head: http::request::Parts) -> Result<Request<McpBody>, R
         ProtocolVersion::from_text(std::str::from_utf8(version).unwrap_or_default().trim())
     });
     insert(
-        &mut head,
+        head,
         McpRequest::without_message(method, version, has_session),
     );
     for name in [
@@ -144,7 +142,7 @@ fn without_message(mut head: http::request::Parts) -> Result<Request<McpBody>, R
     ] {
         head.headers.remove(name);
     }
-    Ok(Request::from_parts(head, McpBody::default()))
+    Ok(McpBody::default())
 }
 
 fn insert(head: &mut http::request::Parts, asked: McpRequest) {

@@ -87,11 +87,16 @@ where
 #[derive(Clone, Debug)]
 pub struct Counted<L>(Arc<Config<L>>);
 
-impl<L, B> Judge<B> for Counted<L> {
+impl<L, S, B> Judge<S, B> for Counted<L> {
     type Answer = Result<Verdict, StoreError>;
 
     #[inline]
-    fn judge(&self, answer: Self::Answer, request: &mut Request<B>) -> Result<(), Rejection> {
+    fn judge(
+        &self,
+        answer: Self::Answer,
+        _: &mut S,
+        request: &mut Request<B>,
+    ) -> Result<(), Rejection> {
         let trail = trail(request.extensions());
         let note = |outcome| {
             if let Some(trail) = trail {

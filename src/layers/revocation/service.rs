@@ -77,11 +77,16 @@ where
 #[derive(Clone, Debug)]
 pub struct Checked<V>(Arc<Config<V>>);
 
-impl<V, B> Judge<B> for Checked<V> {
+impl<V, S, B> Judge<S, B> for Checked<V> {
     type Answer = Result<Revocation, StoreError>;
 
     #[inline]
-    fn judge(&self, answer: Self::Answer, request: &mut Request<B>) -> Result<(), Rejection> {
+    fn judge(
+        &self,
+        answer: Self::Answer,
+        _: &mut S,
+        request: &mut Request<B>,
+    ) -> Result<(), Rejection> {
         let note = |outcome| {
             if let Some(trail) = trail(request.extensions()) {
                 trail.set_revocation(outcome);

@@ -93,6 +93,7 @@ impl Config {
                 Access::new(token, message.operation(), now).with_version(asked.version());
             access.arguments = asked.arguments(message);
             match self.policy.decide(&access) {
+                Decision::Allow(grant) if needed.is_empty() => needed = grant.into_scope(),
                 Decision::Allow(grant) => needed.join(&grant.into_scope()),
                 Decision::Deny(denial) => {
                     gravest = gravest.max(Some(gravity(denial.kind())));

@@ -109,11 +109,16 @@ pub struct Owned<T> {
     caller: SessionOwner,
 }
 
-impl<T, B> Judge<B> for Owned<T> {
+impl<T, S, B> Judge<S, B> for Owned<T> {
     type Answer = Result<Option<SessionOwner>, StoreError>;
 
     #[inline]
-    fn judge(&self, answer: Self::Answer, request: &mut Request<B>) -> Result<(), Rejection> {
+    fn judge(
+        &self,
+        answer: Self::Answer,
+        _: &mut S,
+        request: &mut Request<B>,
+    ) -> Result<(), Rejection> {
         let asked = request.extensions().get::<McpRequest>();
         match answer {
             Ok(Some(owner)) if owner == self.caller => Ok(()),

@@ -20,12 +20,17 @@ use crate::{
 /// What a layer does with the answer to its question.
 //
 // Most judges are the settings of their layer: shared, and cloned only for an answer that is late.
-pub(crate) trait Judge<B> {
+pub(crate) trait Judge<S, B> {
     /// What was asked.
     type Answer;
 
-    /// Lets the request through, with what the layers inside need, or refuses it.
-    fn judge(&self, answer: Self::Answer, request: &mut Request<B>) -> Result<(), Rejection>;
+    /// Lets the request through to the service that is ready, with what it needs, or refuses it.
+    fn judge(
+        &self,
+        answer: Self::Answer,
+        ready: &mut S,
+        request: &mut Request<B>,
+    ) -> Result<(), Rejection>;
 
     /// What refusals of this layer look like.
     fn common(&self) -> &Common;
@@ -87,7 +92,7 @@ where
     where
         S: Clone,
         Q: Future<Output = J::Answer> + Unpin,
-        J: Judge<B>,
+        J: Judge<S, B>,
     {
         match at_once(&mut question) {
             Poll::Ready(answer) => Self::judged(ready, request, answer, &judge),
@@ -101,7 +106,7 @@ where
     where
         S: Clone,
         Q: Future<Output = J::Answer> + Unpin,
-        J: Judge<B> + Clone,
+        J: Judge<S, B> + Clone,
     {
         match at_once(&mut question) {
             Poll::Ready(answer) => Self::judged(ready, request, answer, judge),
@@ -112,15 +117,16 @@ where
     #[inline]
     fn judged(ready: &mut S, mut request: Request<B>, answer: J::Answer, judge: &J) -> Self
     where
-        J: Judge<B>,
+        J: Judge<S, B>,
     {
-        match judge.judge(answer, &mut request) {
+        match judge.judge(answer, ready, &mut request) {
             Ok(()) => Self::call(ready, request),
             Err(rejection) => Self::refuse(judge.common(), rejection),
         }
     }
 
-    fn wait(ready: &mut S, request: Request<B>, question: Q, judge: J) -> Self
+    /// Calls the service that is ready, or refuses, once the question is answered.
+    pub(crate) fn wait(ready: &mut S, request: Request<B>, question: Q, judge: J) -> Self
     where
         S: Clone,
     {
@@ -137,7 +143,7 @@ where
 
 /// The answer, where it is there at once. Else it is polled again with the task's own waker, so that
 /// none is lost.
-fn at_once<Q: Future + Unpin>(question: &mut Q) -> Poll<Q::Output> {
+pub(crate) fn at_once<Q: Future + Unpin>(question: &mut Q) -> Poll<Q::Output> {
     Pin::new(question).poll(&mut Context::from_waker(Waker::noop()))
 }
 
@@ -146,7 +152,7 @@ where
     S: Service<Request<B>, Response = Response<ResB>>,
     ResB: RejectBody,
     Q: Future<Output = J::Answer> + Unpin,
-    J: Judge<B>,
+    J: Judge<S, B>,
 {
     type Output = Result<S::Response, S::Error>;
 
@@ -167,7 +173,7 @@ where
                         return Poll::Pending;
                     };
                     let (judge, mut ready, mut request) = *waiting;
-                    match judge.judge(answer, &mut request) {
+                    match judge.judge(answer, &mut ready, &mut request) {
                         Ok(()) => State::Inner {
                             future: ready.call(request),
                         },

@@ -8,7 +8,7 @@ mod passing;
 mod rare;
 
 pub(crate) use self::{
-    ask::{Judge, ResponseFuture},
+    ask::{Judge, ResponseFuture, at_once},
     common::{Common, common_settings, token, trail},
     fail_mode::FailMode,
     media::{is_encoded, is_event_stream, is_json},
