@@ -167,7 +167,7 @@ def judge(figures):
     for name, value_of, (holds, bound) in targets():
         try:
             value = value_of(figures)
-            met, said = holds(value), f"{value:.3g}"
+            met, said = holds(value), f"{value:.4g}"
         except (StopIteration, ValueError, IndexError):
             met, said = False, "not measured"
         all_met &= met
