@@ -1,4 +1,4 @@
-//! With a million revocations a check costs at most twice what it costs with few.
+//! With a million revocations a check costs at most twice what it costs with ten.
 #![cfg(feature = "redis")]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -8,19 +8,24 @@ use std::time::{Duration, Instant};
 
 use support::revocations::{FEW, MANY, in_memory, in_redis, one_by_one, side_by_side, tokens};
 
-/// Enough that half of the rounds are undisturbed.
+/// Enough that one of the rounds is undisturbed.
 const ROUNDS: usize = 41;
 
-/// Compares what a round typically takes. Both take turns, so that whatever else the machine does
-/// slows down both.
+/// Compares the quickest rounds: what else the machine does, and takes of its caches, only ever adds
+/// to a round. Both take turns.
 async fn assert_at_most_twice(few: impl AsyncFn(), many: impl AsyncFn()) {
     let (mut of_few, mut of_many) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         of_few.push(time(&few).await);
         of_many.push(time(&many).await);
     }
-    let (of_few, of_many) = (median(of_few), median(of_many));
-    assert!(of_many <= of_few * 2, "few: {of_few:?}; many: {of_many:?}");
+    let (of_few, of_many) = (of_few.into_iter().min(), of_many.into_iter().min());
+    let (of_few, of_many) = (of_few.unwrap(), of_many.unwrap());
+    println!("{FEW}: {of_few:?}; {MANY}: {of_many:?}");
+    assert!(
+        of_many <= of_few * 2,
+        "{FEW}: {of_few:?}; {MANY}: {of_many:?}"
+    );
 }
 
 async fn time(round: impl AsyncFn()) -> Duration {
@@ -29,16 +34,9 @@ async fn time(round: impl AsyncFn()) -> Duration {
     start.elapsed()
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times.swap_remove(ROUNDS / 2)
-}
-
 #[tokio::test]
-async fn in_memory_a_check_costs_with_a_million_revocations_what_it_costs_with_a_thousand() {
-    // Ten leave most parts of the table empty, and those are not looked into at all: without
-    // optimization that is half of the cost. The benchmark compares ten.
-    let (few, many, tokens) = (in_memory(1000), in_memory(MANY), tokens());
+async fn in_memory_a_check_costs_with_a_million_revocations_what_it_costs_with_ten() {
+    let (few, many, tokens) = (in_memory(FEW), in_memory(MANY), tokens());
     assert_at_most_twice(
         async || one_by_one(&few, &tokens).await,
         async || one_by_one(&many, &tokens).await,
