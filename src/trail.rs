@@ -33,6 +33,8 @@ struct Slots {
 pub(crate) struct Facts {
     /// What was asked, where it is no MCP message: `metadata`, `preflight`.
     pub(crate) action: Option<&'static str>,
+    /// Who is calling.
+    pub(crate) token: Option<VerifiedToken>,
     /// What was asked.
     pub(crate) request: Option<McpRequest>,
     /// The scopes that the operation needs.
@@ -81,13 +83,25 @@ pub(crate) struct StreamEnd {
 }
 
 impl Facts {
+    /// Adds what others found out. The first word counts: whoever comes second knows nothing better.
+    fn join(&mut self, others: Self) {
+        /// Takes each of these from the others, where there is nothing yet.
+        macro_rules! join {
+            ($($slot:ident)*) => { $( self.$slot = self.$slot.take().or(others.$slot); )* };
+        }
+        join!(action token request required key_name revocation rate_limit upstream);
+        if matches!(self.stream, Stream::None) {
+            self.stream = others.stream;
+        }
+    }
+
     /// Whether the response is a stream whose end will be told.
     pub(crate) const fn has_stream(&self) -> bool {
         matches!(self.stream, Stream::Guarded)
     }
 }
 
-/// Fills a slot. The first word counts: whoever comes second knows nothing better.
+/// Fills a slot, as [`Facts::join`] does.
 macro_rules! slots {
     ($($set:ident $slot:ident: $type:ty;)*) => {
         impl AuthTrail {
@@ -120,9 +134,20 @@ impl AuthTrail {
         self.0.token.get()
     }
 
-    /// All that was found out, which is told once.
-    pub(crate) fn take(&self) -> Facts {
-        mem::take(&mut *self.facts())
+    /// All that was found out here, which is told once, with what was found out elsewhere.
+    pub(crate) fn join_into(&self, facts: &mut Facts) {
+        facts.join(mem::take(&mut *self.facts()));
+        if facts.token.is_none() {
+            facts.token = self.token().cloned();
+        }
+    }
+
+    /// The same the other way: somebody else tells it.
+    pub(crate) fn join(&self, facts: Facts) {
+        if let Some(token) = &facts.token {
+            self.set_token(token);
+        }
+        self.facts().join(facts);
     }
 
     /// The response is a stream whose end will be told.

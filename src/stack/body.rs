@@ -1,14 +1,11 @@
 //! What comes back.
 
 use std::{
-    fmt,
-    future::Future,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -18,46 +15,19 @@ use crate::{
 };
 
 pin_project! {
-    /// The response of [`Auth`](super::Auth).
-    pub struct AuthFuture<F> {
-        #[pin]
-        inner: F,
-    }
-}
-
-impl<F> AuthFuture<F> {
-    #[inline]
-    pub(super) const fn new(inner: F) -> Self {
-        Self { inner }
-    }
-}
-
-impl<F, B, E> Future for AuthFuture<F>
-where
-    F: Future<Output = Result<Response<KeyMapBody<ListFilterBody<StreamGuardBody<B>>>>, E>>,
-{
-    type Output = Result<Response<AuthBody<B>>, E>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(self.project().inner.poll(context));
-        Poll::Ready(response.map(|response| response.map(|inner| AuthBody { inner })))
-    }
-}
-
-impl<F> fmt::Debug for AuthFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthFuture").finish_non_exhaustive()
-    }
-}
-
-pin_project! {
     /// The response body of [`Auth`](super::Auth): a refusal, or the inner service's own body, passed on piece
     /// by piece.
     #[derive(Debug)]
     pub struct AuthBody<B> {
         #[pin]
         inner: KeyMapBody<ListFilterBody<StreamGuardBody<B>>>,
+    }
+}
+
+impl<B> AuthBody<B> {
+    #[inline]
+    pub(super) const fn new(inner: KeyMapBody<ListFilterBody<StreamGuardBody<B>>>) -> Self {
+        Self { inner }
     }
 }
 

@@ -1,16 +1,16 @@
 //! All layers in the one right order.
 
 mod body;
+mod enter;
+mod future;
+mod gates;
+mod leave;
 mod off;
-mod tower;
+mod service;
 
 use std::{fmt, sync::Arc};
 
-pub use self::{
-    body::{AuthBody, AuthFuture},
-    off::Off,
-    tower::Auth,
-};
+pub use self::{body::AuthBody, future::AuthFuture, off::Off, service::Auth};
 use crate::{
     audit::AuditSink,
     clock::Clock,

@@ -8,20 +8,20 @@ use std::{
 use http::Response;
 use pin_project_lite::pin_project;
 
-use super::recorder::Recorder;
+use super::recorder::{Recorder, Watch};
 
 pin_project! {
     /// The response of [`AuditLogService`](super::AuditLogService).
     pub struct AuditFuture<F> {
         #[pin]
         inner: F,
-        recorder: Option<Recorder>,
+        recorder: Recorder,
     }
 }
 
 impl<F> AuditFuture<F> {
     #[inline]
-    pub(super) const fn new(inner: F, recorder: Option<Recorder>) -> Self {
+    pub(super) const fn new(inner: F, recorder: Recorder) -> Self {
         Self { inner, recorder }
     }
 }
@@ -37,25 +37,13 @@ where
         let this = self.project();
         let watch = Watch(this.recorder);
         let answer = ready!(this.inner.poll(context));
-        if let Some(recorder) = watch.0.take() {
-            match &answer {
-                Ok(response) => recorder.answered(response),
-                Err(_) => recorder.failed(),
-            }
+        match &answer {
+            Ok(response) => watch
+                .0
+                .answered(response.status(), response.extensions(), None),
+            Err(_) => watch.0.failed(),
         }
         Poll::Ready(answer)
-    }
-}
-
-/// Records a panic while it passes through: a layer outside that catches it may drop the future
-/// long after, which would look like a client that went away.
-struct Watch<'a>(&'a mut Option<Recorder>);
-
-impl Drop for Watch<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            drop(self.0.take());
-        }
     }
 }
 

@@ -21,9 +21,14 @@
 //!    this layer puts into the request's extensions.
 //! 4. No token, key, argument or query stands in it.
 
+mod event;
 mod future;
 mod layer;
 mod recorder;
 mod service;
 
 pub use self::{future::AuditFuture, layer::AuditLogLayer, service::AuditLogService};
+pub(crate) use self::{
+    layer::Config,
+    recorder::{Recorder, Watch},
+};

@@ -1,125 +1,126 @@
-//! Makes the one event of a request.
+//! Tells what happened to a request, once.
 
-use std::{
-    fmt::Write,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
+use std::{mem, sync::Arc, time::Instant};
+
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+use super::{
+    event::{self, End},
+    layer::Config,
 };
-
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
-use sha2::{Digest, Sha256};
-
-use super::layer::Config;
 use crate::{
-    audit::{AuditDecision, AuditEvent, AuditOperation, RequestName, Text},
+    audit::AuditDecision,
     clock::UnixTime,
     error::Reason,
-    mcp::{McpRequest, Operation, Target},
     reject::Rejection,
-    trail::{AuthTrail, Facts, StreamEnd},
+    trail::{AuthTrail, Facts},
 };
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
-/// Records an event once: when the request is answered, fails, or is dropped.
-pub(super) struct Recorder(Option<Started>);
-
-struct Started {
-    config: Arc<Config>,
-    trail: AuthTrail,
-    method: Method,
-    session: Option<HeaderValue>,
-    at: UnixTime,
-    since: Instant,
+/// Tells what happened to a request, once: when it is answered, fails, or is dropped.
+pub(crate) struct Recorder {
+    /// `None`: nothing is told to a sink, or it was.
+    started: Option<Started>,
+    /// What is found out by who holds the recorder.
+    pub(crate) facts: Facts,
+    /// What is found out by others; where no sink is told, the one who wants to know.
+    trail: Option<AuthTrail>,
 }
 
-/// How a request ended.
-struct End {
-    decision: AuditDecision,
-    reason: Reason,
-    status: Option<u16>,
-    cancelled: bool,
+/// What is known from the start.
+pub(super) struct Started {
+    pub(super) config: Arc<Config>,
+    pub(super) method: Method,
+    pub(super) session: Option<HeaderValue>,
+    pub(super) at: UnixTime,
+    pub(super) since: Instant,
 }
 
 impl Recorder {
-    pub(super) fn start(
+    /// For a sink; `now` is the time of the system's clock, where it was read.
+    #[inline]
+    pub(crate) fn start(
         config: Arc<Config>,
-        trail: AuthTrail,
         method: &Method,
         headers: &HeaderMap,
+        now: Option<UnixTime>,
     ) -> Self {
-        Self(Some(Started {
-            at: config.clock.now(),
-            config,
-            trail,
-            method: method.clone(),
-            session: headers.get(SESSION).cloned(),
-            since: Instant::now(),
-        }))
+        Self {
+            started: Some(Started {
+                at: now
+                    .filter(|_| config.clock.is_none())
+                    .unwrap_or_else(|| config.now()),
+                config,
+                method: method.clone(),
+                session: headers.get(SESSION).cloned(),
+                since: Instant::now(),
+            }),
+            facts: Facts::default(),
+            trail: None,
+        }
     }
 
-    /// The response is there.
+    /// For an audit log outside, if there is one.
     #[inline]
-    pub(super) fn answered<B>(mut self, response: &Response<B>) {
-        let reason = response
-            .extensions()
+    pub(crate) fn for_trail(trail: Option<AuthTrail>) -> Self {
+        Self {
+            started: None,
+            facts: Facts::default(),
+            trail,
+        }
+    }
+
+    /// The trail for others.
+    pub(crate) fn trail(&mut self) -> Option<&AuthTrail> {
+        if self.started.is_some() {
+            return Some(self.trail.get_or_insert_default());
+        }
+        self.trail.as_ref()
+    }
+
+    /// Whether anybody wants to know how long things take.
+    #[inline]
+    pub(crate) const fn is_heard(&self) -> bool {
+        self.started.is_some() || self.trail.is_some()
+    }
+
+    /// The response is there, since `at` if that is known.
+    #[inline]
+    pub(crate) fn answered(
+        &mut self,
+        status: StatusCode,
+        extensions: &Extensions,
+        at: Option<Instant>,
+    ) {
+        let reason = extensions
             .get::<Rejection>()
             .map_or(Reason::Ok, Rejection::reason);
-        self.record(End {
-            decision: decision(reason, response.status()),
+        self.end(End {
+            decision: decision(reason, status),
             reason,
-            status: Some(response.status().as_u16()),
+            status: Some(status.as_u16()),
             cancelled: false,
+            at,
         });
     }
 
     /// The service inside failed without a response.
-    pub(super) fn failed(mut self) {
-        self.record(End {
+    pub(crate) fn failed(&mut self) {
+        self.end(End {
             decision: AuditDecision::Error,
             reason: Reason::UpstreamError,
             status: None,
             cancelled: false,
+            at: None,
         });
     }
 
-    fn record(&mut self, end: End) {
-        let Some(started) = self.0.take() else {
-            return;
-        };
-        let facts = started.trail.take();
-        let has_stream = facts.has_stream();
-        let event = started.event(facts, end);
-        let Started {
-            config,
-            trail,
-            since,
-            ..
-        } = started;
-        if has_stream {
-            let (config, event) = (Arc::clone(&config), event.clone());
-            trail.on_stream_end(move |end| {
-                config
-                    .sink
-                    .record(stream_end(event, end, since, config.clock.now()));
-            });
-        }
-        config.sink.record(event);
-    }
-}
-
-impl Drop for Recorder {
     /// The client went away, or something inside panicked.
-    fn drop(&mut self) {
-        if self.0.is_none() {
-            return;
-        }
+    fn left(&mut self) {
         // Whoever went away was not refused, and whether he would have been stays unknown.
         let panicked = std::thread::panicking();
-        self.record(End {
+        self.end(End {
             decision: AuditDecision::Error,
             reason: if panicked {
                 Reason::Internal
@@ -128,7 +129,44 @@ impl Drop for Recorder {
             },
             status: None,
             cancelled: !panicked,
+            at: None,
         });
+    }
+
+    #[inline]
+    fn end(&mut self, end: End) {
+        match (self.started.take(), self.trail.take()) {
+            (Some(started), trail) => {
+                if let Some(trail) = &trail {
+                    trail.join_into(&mut self.facts);
+                }
+                event::tell(started, &mut self.facts, trail, end);
+            }
+            (None, Some(trail)) => trail.join(mem::take(&mut self.facts)),
+            (None, None) => {}
+        }
+    }
+}
+
+impl Drop for Recorder {
+    #[inline]
+    fn drop(&mut self) {
+        if self.is_heard() {
+            self.left();
+        }
+    }
+}
+
+/// Records a panic while it passes through: a layer outside that catches it may drop the future
+/// long after, which would look like a client that went away.
+pub(crate) struct Watch<'a>(pub(crate) &'a mut Recorder);
+
+impl Drop for Watch<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.0.is_heard() {
+            self.0.left();
+        }
     }
 }
 
@@ -145,99 +183,4 @@ fn decision(reason: Reason, status: StatusCode) -> AuditDecision {
         | Reason::Internal => AuditDecision::Error,
         _ => AuditDecision::Deny,
     }
-}
-
-/// The second event of a request whose answer is a guarded stream: of the same request, at its end.
-fn stream_end(mut event: AuditEvent, end: StreamEnd, since: Instant, now: UnixTime) -> AuditEvent {
-    event.timestamp = now;
-    event.action = Text::from_static("stream_end");
-    event.decision = match end.reason {
-        Reason::Ok => AuditDecision::Allow,
-        Reason::StoreUnavailable | Reason::UpstreamError | Reason::Internal => AuditDecision::Error,
-        _ => AuditDecision::Deny,
-    };
-    event.reason = end.reason;
-    event.revocation = end.revocation.or(event.revocation);
-    event.total = since.elapsed();
-    event.cancelled = end.cancelled;
-    event
-}
-
-impl Started {
-    fn event(&self, facts: Facts, end: End) -> AuditEvent {
-        let (action, tool) = self.asked(&facts);
-        let request = facts.request.as_ref();
-        let mut event = AuditEvent::new(self.at, request_id(), action);
-        event.tool = tool;
-        event.operations = request.filter(|request| request.is_batch()).map(|request| {
-            let operations = request.messages().iter().map(|message| {
-                let (action, tool) = named(message.operation());
-                AuditOperation { action, tool }
-            });
-            operations.collect()
-        });
-        if let Some(token) = self.trail.token() {
-            let principal = token.principal();
-            event.user = Some(Arc::clone(principal.subject()).into());
-            event.issuer = Some(Arc::clone(principal.issuer()).into());
-            event.client_id = principal.client_id().cloned().map(Into::into);
-            event.held_scopes = token.scope().clone();
-        }
-        event.client_claimed = request.and_then(McpRequest::client_claimed).map(Text::new);
-        event.decision = end.decision;
-        event.reason = end.reason;
-        event.status = end.status;
-        event.required_scopes = facts.required.unwrap_or_default();
-        event.key_name = facts.key_name.map(Into::into);
-        event.session = self.session.as_ref().map(fingerprint);
-        event.revocation = facts.revocation;
-        event.rate_limit = facts.rate_limit;
-        event.total = self.since.elapsed();
-        event.upstream = facts.upstream;
-        event.cancelled = end.cancelled;
-        event
-    }
-
-    /// What was asked; before a message was read, by which HTTP method.
-    fn asked(&self, facts: &Facts) -> (Text, Option<Text>) {
-        if let Some(action) = facts.action {
-            return (Text::from_static(action), None);
-        }
-        match &facts.request {
-            Some(request) if request.is_batch() => (Text::from_static("batch"), None),
-            Some(request) => match request.messages() {
-                [message, ..] => named(message.operation()),
-                [] => (Text::new(self.method.as_str()), None),
-            },
-            None => (Text::new(self.method.as_str()), None),
-        }
-    }
-}
-
-fn named(operation: &Operation) -> (Text, Option<Text>) {
-    let target = operation.target().map(Target::shared_name);
-    let method = operation.shared_method().clone();
-    (method.into(), target.cloned().map(Into::into))
-}
-
-/// Unique in the log: a random half for the process, a counted one for the request.
-fn request_id() -> RequestName {
-    use std::hash::{BuildHasher, RandomState};
-    use std::sync::LazyLock;
-
-    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
-    static REQUEST: AtomicU64 = AtomicU64::new(0);
-    RequestName::new(*PROCESS, REQUEST.fetch_add(1, Ordering::Relaxed))
-}
-
-/// The first 8 hexadecimal digits of the SHA-256 of a session id: enough to follow a session, and
-/// nothing that could be sent in its place.
-fn fingerprint(session: &HeaderValue) -> Text {
-    let digest = Sha256::digest(session.as_bytes());
-    let mut text = String::with_capacity(8);
-    for byte in digest.iter().take(4) {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    Text::new(&text)
 }

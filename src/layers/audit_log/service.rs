@@ -7,30 +7,20 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::{AuditFuture, layer::Config, recorder::Recorder};
-use crate::trail::AuthTrail;
 
 /// The service of [`AuditLogLayer`](crate::AuditLogLayer).
 #[derive(Clone, Debug)]
 pub struct AuditLogService<S> {
     inner: S,
-    /// `None`: nothing is recorded.
-    config: Option<Arc<Config>>,
+    config: Arc<Config>,
 }
 
 impl<S> AuditLogService<S> {
     #[inline]
-    pub(super) fn new(inner: S, config: Option<Config>) -> Self {
+    pub(super) fn new(inner: S, config: Config) -> Self {
         Self {
             inner,
-            config: config.map(Arc::new),
-        }
-    }
-
-    /// The layer left out of a stack.
-    pub(crate) const fn pass_through(inner: S) -> Self {
-        Self {
-            inner,
-            config: None,
+            config: Arc::new(config),
         }
     }
 }
@@ -50,16 +40,12 @@ where
 
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let recorder = self.config.as_ref().map(|config| {
-            let trail = AuthTrail::default();
-            request.extensions_mut().insert(trail.clone());
-            Recorder::start(
-                Arc::clone(config),
-                trail,
-                request.method(),
-                request.headers(),
-            )
-        });
+        let config = Arc::clone(&self.config);
+        let mut recorder = Recorder::start(config, request.method(), request.headers(), None);
+        if let Some(trail) = recorder.trail() {
+            let trail = trail.clone();
+            request.extensions_mut().insert(trail);
+        }
         AuditFuture::new(self.inner.call(request), recorder)
     }
 }

@@ -16,11 +16,11 @@ const REMEMBERED: usize = 10_000;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct JwtValidateLayer<K> {
-    config: Config<K>,
+    pub(crate) config: Config<K>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Config<K> {
+pub(crate) struct Config<K> {
     pub(super) common: Common,
     pub(super) validator: JwtValidator,
     pub(super) keys: K,

@@ -27,8 +27,10 @@
 //!    no longer in force, or five minutes have passed.
 
 mod bearer;
+mod gate;
 mod layer;
 mod refusals;
 mod service;
 
+pub(crate) use self::gate::{Checked, Gate, Waiting};
 pub use self::{layer::JwtValidateLayer, service::JwtValidateService};

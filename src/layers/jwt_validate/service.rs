@@ -2,46 +2,35 @@ use std::{
     fmt,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, header};
 use tower_service::Service;
 
 use super::{
-    bearer::{self, Bearer},
+    gate::{Checked, Gate, Waiting},
     layer::Config,
-    refusals::Refusals,
 };
 use crate::{
-    clock::UnixTime,
-    error::{Reason, StoreError},
+    error::StoreError,
     keys::{KeyStore, VerificationKey, VerificationKeyId},
-    layers::shared::{Common, Judge, ResponseFuture, at_once, trail},
+    layers::shared::{Common, Judge, ResponseFuture, trail},
     reject::{RejectBody, Rejection},
-    token::{TokenError, UnverifiedToken, VerifiedToken},
+    token::VerifiedToken,
 };
 
 /// The service of [`JwtValidateLayer`](crate::JwtValidateLayer).
 #[derive(Clone, Debug)]
 pub struct JwtValidateService<S, K> {
     inner: S,
-    shared: Arc<Shared<K>>,
-}
-
-#[derive(Debug)]
-struct Shared<K> {
-    config: Config<K>,
-    refusals: Refusals,
+    gate: Arc<Gate<K>>,
 }
 
 impl<S, K> JwtValidateService<S, K> {
     pub(super) fn new(inner: S, config: Config<K>) -> Self {
-        let refusals = Refusals::new(&config.common.challenger);
         Self {
             inner,
-            shared: Arc::new(Shared { config, refusals }),
+            gate: Arc::new(Gate::new(config)),
         }
     }
 }
@@ -61,82 +50,20 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let Shared { config, refusals } = &*self.shared;
-        let now = config.common.now();
-        let token = match bearer::find(request.headers(), request.uri()) {
-            Bearer::Token(token) => token,
-            Bearer::None => return ResponseFuture::refuse(&config.common, refusals.no_token()),
-            Bearer::Malformed(why) => {
-                return ResponseFuture::refuse(&config.common, refusals.malformed(why));
-            }
-        };
-        if let Some(verified) = config.cache.get(token, now) {
-            admit(&mut request, verified);
-            return ResponseFuture::call(&mut self.inner, request);
-        }
-        if let Err(why) = bearer::one(token) {
-            return ResponseFuture::refuse(&config.common, refusals.malformed(why));
-        }
-        let mut buffer = Vec::new();
-        let read = match config.validator.read(token, &mut buffer, now) {
-            Ok(read) => read,
-            Err(error) => return ResponseFuture::refuse(&config.common, refusals.invalid(error)),
-        };
-        let mut question = config.keys.key(read.key_id());
-        let Poll::Ready(answer) = at_once(&mut question) else {
-            let judge = Verifying {
-                unverified: read.into_unverified(Bytes::copy_from_slice(token)),
-                shared: Arc::clone(&self.shared),
-                now,
-            };
-            return ResponseFuture::wait(&mut self.inner, request, question, judge);
-        };
-        // Nothing is copied before the signature is known to be good.
-        match self
-            .shared
-            .verified(answer, token, now, |key| read.verify(key))
-        {
-            Ok(verified) => {
+        let gate = &self.gate;
+        let now = gate.common().now();
+        match gate.check(request.headers(), request.uri(), now) {
+            Ok(Checked::Verified(verified)) => {
                 admit(&mut request, verified);
                 ResponseFuture::call(&mut self.inner, request)
             }
-            Err(rejection) => ResponseFuture::refuse(&config.common, rejection),
-        }
-    }
-}
-
-impl<K> Shared<K> {
-    /// Verifies `token` with the key that was answered, and remembers it.
-    fn verified(
-        &self,
-        answer: Result<Option<VerificationKey>, StoreError>,
-        token: &[u8],
-        now: UnixTime,
-        verify: impl FnOnce(&VerificationKey) -> Result<VerifiedToken, TokenError>,
-    ) -> Result<VerifiedToken, Rejection> {
-        let Self { config, refusals } = self;
-        let key = match answer {
-            Ok(Some(key)) => key,
-            Ok(None) => return Err(refusals.invalid(TokenError::new(Reason::UnknownKey))),
-            Err(error) => {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "no verification keys"
-                );
-                return Err(Rejection::new(
-                    Reason::KeysUnavailable,
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "Temporarily unavailable",
-                )
-                .with_retry_after(Duration::from_secs(1)));
+            Ok(Checked::Waits(question, waiting)) => {
+                let gate = Arc::clone(gate);
+                let judge = Verifying { gate, waiting };
+                ResponseFuture::wait(&mut self.inner, request, question, judge)
             }
-        };
-        let verified = verify(&key).map_err(|error| refusals.invalid(error))?;
-        let refused_from = config.validator.refused_from(&verified);
-        config
-            .cache
-            .insert(token, verified.clone(), key, now, refused_from);
-        Ok(verified)
+            Err(rejection) => ResponseFuture::refuse(gate.common(), rejection),
+        }
     }
 }
 
@@ -149,11 +76,10 @@ fn admit<B>(request: &mut Request<B>, verified: VerifiedToken) {
     request.extensions_mut().insert(verified);
 }
 
-/// A token that waits for its key.
+/// Verifies a token once its key is there.
 pub struct Verifying<K> {
-    shared: Arc<Shared<K>>,
-    unverified: UnverifiedToken,
-    now: UnixTime,
+    gate: Arc<Gate<K>>,
+    waiting: Waiting,
 }
 
 impl<K, S, B> Judge<S, B> for Verifying<K> {
@@ -165,15 +91,12 @@ impl<K, S, B> Judge<S, B> for Verifying<K> {
         _: &mut S,
         request: &mut Request<B>,
     ) -> Result<(), Rejection> {
-        let token = self.unverified.token();
-        let verify = |key: &_| self.unverified.verify(key);
-        let verified = self.shared.verified(answer, token, self.now, verify)?;
-        admit(request, verified);
+        admit(request, self.gate.check_waiting(&self.waiting, answer)?);
         Ok(())
     }
 
     fn common(&self) -> &Common {
-        &self.shared.config.common
+        self.gate.common()
     }
 }
 
@@ -190,7 +113,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        layers::jwt_validate::JwtValidateLayer, testing::ClaimsBuilder, token::JwtValidator,
+        clock::UnixTime, layers::jwt_validate::JwtValidateLayer, testing::ClaimsBuilder,
+        token::JwtValidator,
     };
 
     /// The judge is a public type by way of the service's future.
@@ -206,9 +130,8 @@ mod tests {
         let claims = part(&ClaimsBuilder::new().made_at(now).to_json());
         let token = format!("{header}.{claims}.{}", part("signature"));
         let waiting = Verifying {
-            unverified: validator.inspect(token, now).unwrap(),
-            shared: JwtValidateLayer::new(validator, ()).layer(()).shared,
-            now,
+            waiting: Waiting::new(validator.inspect(token, now).unwrap(), now),
+            gate: JwtValidateLayer::new(validator, ()).layer(()).gate,
         };
         let shown = format!("{waiting:?}");
         assert!(!shown.contains(&claims), "{shown}");

@@ -22,7 +22,7 @@ pin_project! {
 
 impl<B> KeyMapBody<B> {
     #[inline]
-    pub(super) const fn new(inner: B, key: Option<UpstreamKey>) -> Self {
+    pub(crate) const fn new(inner: B, key: Option<UpstreamKey>) -> Self {
         Self { inner, key }
     }
 }

@@ -9,17 +9,13 @@ use std::{
     time::Instant,
 };
 
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{KeyMapBody, body::remove_key, layer::Config};
+use super::{KeyMapBody, layer::Config};
 use crate::{
-    keys::UpstreamKey,
-    layers::shared::{remove_rare, trail},
-    mcp::McpRequest,
-    reject::{RejectBody, Rejection},
-    trail::AuthTrail,
+    keys::UpstreamKey, layers::shared::trail, mcp::McpRequest, reject::RejectBody, trail::AuthTrail,
 };
 
 /// The innermost half of the layer: what comes here goes upstream.
@@ -101,21 +97,15 @@ where
             Err(error) => return Poll::Ready(Err(error)),
         };
         let key = this.key.take();
-        if !this.config.passes_challenges {
-            if response.status() == StatusCode::UNAUTHORIZED {
-                tracing::warn!(
-                    key = key.as_ref().map(|key| &**key.name()),
-                    "the upstream does not accept the request's credentials"
-                );
-                let rejection = Rejection::upstream_error(this.asked.as_ref());
-                return Poll::Ready(Ok(this.config.common.respond(rejection)));
-            }
-            remove_rare(response.headers_mut(), &[header::WWW_AUTHENTICATE]);
-        }
-        if let Some(key) = &key {
-            remove_key(response.headers_mut(), key);
-        }
-        Poll::Ready(Ok(response.map(|body| KeyMapBody::new(body, key))))
+        let asked = this.asked.as_ref();
+        let status = response.status();
+        let guarded = this
+            .config
+            .guard(status, response.headers_mut(), key.as_ref(), asked);
+        Poll::Ready(Ok(match guarded {
+            Ok(()) => response.map(|body| KeyMapBody::new(body, key)),
+            Err(rejection) => this.config.common.respond(rejection),
+        }))
     }
 }
 

@@ -8,14 +8,14 @@ use crate::layers::shared::{Common, common_settings};
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct KeyMapLayer<U> {
-    config: Config<U>,
+    pub(crate) config: Config<U>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Config<U> {
-    pub(super) common: Common,
+pub(crate) struct Config<U> {
+    pub(crate) common: Common,
     /// `None`: nothing is injected, and only the client's own credentials are removed.
-    pub(super) store: Option<U>,
+    pub(crate) store: Option<U>,
     pub(super) header: KeyHeader,
     pub(super) passes_challenges: bool,
 }

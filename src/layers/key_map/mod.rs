@@ -30,6 +30,7 @@
 //!    [`with_upstream_challenges`](KeyMapLayer::with_upstream_challenges) lets both pass.
 
 mod body;
+mod gate;
 mod guard;
 mod header;
 mod layer;
@@ -37,3 +38,4 @@ mod service;
 mod strip;
 
 pub use self::{body::KeyMapBody, header::KeyHeader, layer::KeyMapLayer, service::KeyMapService};
+pub(crate) use self::{gate::judge, layer::Config};

@@ -3,17 +3,17 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Extensions, Request, Response, StatusCode};
+use http::{Extensions, Request, Response};
 use tower_service::Service;
 
-use super::{KeyMapBody, guard::KeyGuard, layer::Config, strip::strip};
+use super::{KeyMapBody, gate::judge, guard::KeyGuard, layer::Config};
 use crate::{
-    error::{Reason, StoreError},
+    error::StoreError,
     keys::{KeyStore, UpstreamKey, UpstreamKeyId},
     layers::shared::{Common, Judge, ResponseFuture, token, trail},
     mcp::McpRequest,
     policy::Granted,
-    reject::{RejectBody, Rejection, code},
+    reject::{RejectBody, Rejection},
 };
 
 /// The service of [`KeyMapLayer`](crate::KeyMapLayer).
@@ -50,7 +50,7 @@ where
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let config = &self.guarded.config;
-        strip(request.headers_mut(), config.header.name());
+        config.strip(request.headers_mut());
         let Some(store) = &config.store else {
             return ResponseFuture::call(&mut self.guarded, request);
         };
@@ -91,28 +91,11 @@ impl<S, U, B> Judge<KeyGuard<S, U>, B> for Injecting<U> {
         ready: &mut KeyGuard<S, U>,
         request: &mut Request<B>,
     ) -> Result<(), Rejection> {
-        let asked = || request.extensions().get::<McpRequest>();
-        let key = match answer {
-            Ok(Some(key)) => key,
-            Ok(None) => {
-                let no_key =
-                    Rejection::new(Reason::NoKey, StatusCode::FORBIDDEN, "This is not allowed");
-                return Err(no_key.for_request(code::FORBIDDEN, asked()));
-            }
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "an upstream key could not be had"
-                );
-                return Err(Rejection::store_unavailable().for_request(code::UNAVAILABLE, asked()));
-            }
-        };
+        let key = judge(answer, request.extensions().get())?;
         if let Some(trail) = trail(request.extensions()) {
             trail.set_key_name(Arc::clone(key.name()));
         }
-        let header = &self.0.header;
-        let value = header.value(&key);
-        request.headers_mut().insert(header.name().clone(), value);
+        self.0.inject(&key, request.headers_mut());
         ready.key = Some(key);
         Ok(())
     }

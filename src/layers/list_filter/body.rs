@@ -43,7 +43,7 @@ struct Reading {
 }
 
 impl<B> ListFilterBody<B> {
-    pub(super) const fn untouched(inner: B) -> Self {
+    pub(crate) const fn untouched(inner: B) -> Self {
         Self {
             state: State::Untouched { inner },
         }

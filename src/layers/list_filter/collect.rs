@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use super::filter::{MAX_LIST, Unfiltered};
 
 pin_project! {
-    pub(super) struct Collect<B> {
+    pub(crate) struct Collect<B> {
         #[pin]
         body: B,
         data: Vec<u8>,
@@ -32,7 +32,7 @@ impl<B: Body<Data = Bytes>> Collect<B> {
     }
 
     #[inline]
-    pub(super) fn poll(
+    pub(crate) fn poll(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(Bytes, Option<HeaderMap>), Unfiltered>> {

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::{HeaderMap, header};
 
 use super::layer::Config;
 use crate::{
+    layers::shared::Common,
     mcp::{Data, Edit, IsFirst, Lists, McpRequest, TooLong, Unreadable, apply},
     policy::Access,
     reject::Rejection,
@@ -16,16 +18,21 @@ use crate::{
 pub(super) const MAX_LIST: usize = 4 * 1024 * 1024;
 
 #[derive(Clone, Debug)]
-pub(super) struct Filter {
-    pub(super) config: Arc<Config>,
+pub(crate) struct Filter {
+    config: Arc<Config>,
     token: VerifiedToken,
     asked: McpRequest,
     lists: Lists,
 }
 
+/// Asks for an answer that can be read.
+pub(crate) fn ask_for_plain(headers: &mut HeaderMap) {
+    headers.remove(header::ACCEPT_ENCODING);
+}
+
 /// Why an answer cannot be filtered.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Unfiltered(&'static str);
+pub(crate) struct Unfiltered(&'static str);
 
 impl Unfiltered {
     pub(super) const TOO_LONG: Self = Self("it is longer than 4 MiB");
@@ -47,18 +54,24 @@ impl From<Unreadable> for Unfiltered {
 }
 
 impl Filter {
-    /// `None`: the answers hold no list.
-    pub(super) fn of(
+    /// `None`: the answers hold no list. Boxed, so that a future which holds it stays small.
+    #[inline]
+    pub(crate) fn of(
         config: &Arc<Config>,
         token: &VerifiedToken,
         asked: &McpRequest,
-    ) -> Option<Self> {
-        Lists::of(asked).map(|lists| Self {
+    ) -> Option<Box<Self>> {
+        let lists = Lists::of(asked)?;
+        Some(Box::new(Self {
             config: Arc::clone(config),
             token: token.clone(),
             asked: asked.clone(),
             lists,
-        })
+        }))
+    }
+
+    pub(crate) fn common(&self) -> &Common {
+        &self.config.common
     }
 
     /// Whether the answer, stream or not, is the list.
@@ -103,7 +116,7 @@ impl Filter {
     }
 
     /// Says why, and gives what the caller is told.
-    pub(super) fn fail(&self, why: Unfiltered) -> Rejection {
+    pub(crate) fn fail(&self, why: Unfiltered) -> Rejection {
         tracing::warn!("a list of the upstream is not passed on: {}", why.0);
         Rejection::upstream_error(Some(&self.asked))
     }

@@ -5,19 +5,16 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header, response::Parts};
+use http::{Response, response::Parts};
 use pin_project_lite::pin_project;
 
 use super::{
     ListFilterBody,
+    answer::{Begun, begin, end},
     collect::Collect,
-    filter::{Filter, Unfiltered},
+    filter::Filter,
 };
-use crate::{
-    layers::shared::{is_encoded, is_event_stream, is_json},
-    reject::RejectBody,
-};
+use crate::reject::RejectBody;
 
 pin_project! {
     /// The response of [`ListFilterService`](super::ListFilterService).
@@ -68,14 +65,20 @@ where
                     let Some(filter) = this.filter.take() else {
                         return Poll::Ready(Ok(response.map(ListFilterBody::untouched)));
                     };
-                    match begin(response, filter) {
-                        Begun::Answered(response) => return Poll::Ready(Ok(response)),
-                        Begun::Collecting(body, head, filter) => {
+                    let (mut head, body) = response.into_parts();
+                    match begin(&mut head, body, filter) {
+                        Begun::Passes(body) => {
+                            return Poll::Ready(Ok(Response::from_parts(head, body)));
+                        }
+                        Begun::Collecting(body, filter) => {
                             *this.filter = Some(filter);
                             State::Collecting {
-                                body: Box::pin(Collect::new(body)),
+                                body,
                                 head: Some(Box::new(head)),
                             }
+                        }
+                        Begun::Fails(filter, why) => {
+                            return Poll::Ready(Ok(filter.common().respond(filter.fail(why))));
                         }
                     }
                 }
@@ -85,91 +88,16 @@ where
                         // Polled after it was ready, which no executor does.
                         return Poll::Pending;
                     };
-                    let response = collected
-                        .and_then(|(data, trailers)| end(*head, data, trailers, &filter))
-                        .unwrap_or_else(|why| fail(&filter, why));
-                    return Poll::Ready(Ok(response));
+                    let mut head = *head;
+                    return Poll::Ready(Ok(match end(&mut head, collected, &filter) {
+                        Ok(body) => Response::from_parts(head, body),
+                        Err(why) => filter.common().respond(filter.fail(why)),
+                    }));
                 }
             };
             this.state.set(next);
         }
     }
-}
-
-enum Begun<B> {
-    Answered(Response<ListFilterBody<B>>),
-    Collecting(B, Parts, Box<Filter>),
-}
-
-/// Looks at the head of the answer.
-fn begin<B: RejectBody>(response: Response<B>, filter: Box<Filter>) -> Begun<B> {
-    let headers = response.headers();
-    if is_event_stream(headers) {
-        if is_encoded(headers) {
-            return Begun::Answered(fail(&filter, Unfiltered::ENCODED));
-        }
-        let (mut head, inner) = response.into_parts();
-        head.headers.remove(header::CONTENT_LENGTH);
-        let body = ListFilterBody::events(inner, filter);
-        return Begun::Answered(Response::from_parts(head, body));
-    }
-    // What a GET gets, and an error that is no message, holds no list.
-    let is_message = response.status().is_success() || is_json(headers);
-    if !filter.is_asked() || !is_message || response.body().is_end_stream() {
-        return Begun::Answered(response.map(ListFilterBody::untouched));
-    }
-    if is_encoded(headers) {
-        return Begun::Answered(fail(&filter, Unfiltered::ENCODED));
-    }
-    let (head, body) = response.into_parts();
-    Begun::Collecting(body, head, filter)
-}
-
-/// Looks at the whole of it.
-fn end<B: RejectBody>(
-    mut head: Parts,
-    data: Bytes,
-    trailers: Option<HeaderMap>,
-    filter: &Filter,
-) -> Result<Response<ListFilterBody<B>>, Unfiltered> {
-    // No message at all, as for a notification that was taken in.
-    if data.is_empty() {
-        return Ok(Response::from_parts(
-            head,
-            ListFilterBody::json(data, trailers),
-        ));
-    }
-    if !is_json(&head.headers) {
-        return Err(Unfiltered::OTHER_TYPE);
-    }
-    let Some(edited) = filter.json(&data)? else {
-        return Ok(Response::from_parts(
-            head,
-            ListFilterBody::json(data, trailers),
-        ));
-    };
-    if head.headers.contains_key(header::CONTENT_LENGTH) {
-        let length = HeaderValue::from(edited.len());
-        head.headers.insert(header::CONTENT_LENGTH, length);
-    }
-    // These speak of what the body was before.
-    for name in [
-        header::ETAG,
-        HeaderName::from_static("content-digest"),
-        HeaderName::from_static("content-md5"),
-        HeaderName::from_static("digest"),
-        HeaderName::from_static("repr-digest"),
-    ] {
-        head.headers.remove(name);
-    }
-    Ok(Response::from_parts(
-        head,
-        ListFilterBody::json(edited, trailers),
-    ))
-}
-
-fn fail<B: RejectBody>(filter: &Filter, why: Unfiltered) -> Response<ListFilterBody<B>> {
-    filter.config.common.respond(filter.fail(why))
 }
 
 impl<F, B> fmt::Debug for ListFilterFuture<F, B> {

@@ -12,12 +12,12 @@ use crate::{
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ListFilterLayer {
-    config: Config,
+    pub(crate) config: Config,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Config {
-    pub(super) common: Common,
+pub(crate) struct Config {
+    pub(crate) common: Common,
     pub(super) policy: Arc<dyn Policy>,
 }
 
@@ -39,6 +39,6 @@ impl<S> Layer<S> for ListFilterLayer {
     type Service = ListFilterService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ListFilterService::new(inner, Some(self.config.clone()))
+        ListFilterService::new(inner, self.config.clone())
     }
 }

@@ -25,6 +25,7 @@
 //! 5. The stream that a GET opens may carry lists too, and is read event by event: what stands in
 //!    one event is at most 4 MiB. All other answers pass untouched.
 
+mod answer;
 mod body;
 mod collect;
 mod filter;
@@ -32,6 +33,12 @@ mod future;
 mod layer;
 mod service;
 
+pub(crate) use self::{
+    answer::{Begun, begin, end},
+    collect::Collect,
+    filter::{Filter, Unfiltered, ask_for_plain},
+    layer::Config,
+};
 pub use self::{
     body::ListFilterBody, future::ListFilterFuture, layer::ListFilterLayer,
     service::ListFilterService,

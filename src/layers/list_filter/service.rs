@@ -3,13 +3,16 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response, header};
+use http::{Request, Response};
 use tower_service::Service;
 
-use super::{ListFilterBody, ListFilterFuture, filter::Filter, layer::Config};
+use super::{
+    ListFilterBody, ListFilterFuture,
+    filter::{Filter, ask_for_plain},
+    layer::Config,
+};
 use crate::{
     layers::shared::{Passing, token},
-    mcp::McpRequest,
     reject::RejectBody,
 };
 
@@ -17,24 +20,15 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct ListFilterService<S> {
     inner: S,
-    /// `None`: everything is shown.
-    config: Option<Arc<Config>>,
+    config: Arc<Config>,
 }
 
 impl<S> ListFilterService<S> {
     #[inline]
-    pub(super) fn new(inner: S, config: Option<Config>) -> Self {
+    pub(super) fn new(inner: S, config: Config) -> Self {
         Self {
             inner,
-            config: config.map(Arc::new),
-        }
-    }
-
-    /// The layer left out of a stack.
-    pub(crate) const fn pass_through(inner: S) -> Self {
-        Self {
-            inner,
-            config: None,
+            config: Arc::new(config),
         }
     }
 }
@@ -55,30 +49,22 @@ where
 
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let filter = match &self.config {
-            None => None,
-            Some(config) => {
-                let common = &config.common;
-                let extensions = request.extensions();
-                match (token(extensions), extensions.get::<McpRequest>()) {
-                    (Some(token), Some(asked)) => Filter::of(config, token, asked),
-                    (None, _) => {
-                        let missing = common.layer_missing("ListFilterLayer", "JwtValidateLayer");
-                        return Passing::answered(common.respond(missing));
-                    }
-                    (_, None) => {
-                        let missing = common.layer_missing("ListFilterLayer", "McpRequestLayer");
-                        return Passing::answered(common.respond(missing));
-                    }
-                }
+        let config = &self.config;
+        let extensions = request.extensions();
+        let filter = match (token(extensions), extensions.get()) {
+            (Some(token), Some(asked)) => Filter::of(config, token, asked),
+            (token, _) => {
+                let needs = match token {
+                    None => "JwtValidateLayer",
+                    Some(_) => "McpRequestLayer",
+                };
+                let missing = config.common.layer_missing("ListFilterLayer", needs);
+                return Passing::answered(config.common.respond(missing));
             }
         };
         if filter.is_some() {
-            request.headers_mut().remove(header::ACCEPT_ENCODING);
+            ask_for_plain(request.headers_mut());
         }
-        Passing::inner(ListFilterFuture::new(
-            self.inner.call(request),
-            filter.map(Box::new),
-        ))
+        Passing::inner(ListFilterFuture::new(self.inner.call(request), filter))
     }
 }

@@ -15,7 +15,7 @@ pub struct McpBody(Full<Bytes>);
 
 impl McpBody {
     #[inline]
-    pub(super) fn new(bytes: Bytes) -> Self {
+    pub(crate) fn new(bytes: Bytes) -> Self {
         Self(Full::new(bytes))
     }
 }

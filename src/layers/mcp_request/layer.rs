@@ -9,12 +9,12 @@ use crate::layers::shared::{Common, common_settings};
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct McpRequestLayer {
-    config: Config,
+    pub(crate) config: Config,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Config {
-    pub(super) common: Common,
+pub(crate) struct Config {
+    pub(crate) common: Common,
     pub(super) max_body: usize,
     /// How long the next piece of a body may take.
     pub(super) between_pieces: Duration,

@@ -22,6 +22,7 @@
 
 mod body;
 mod future;
+mod gate;
 mod headers;
 mod layer;
 mod reading;
@@ -29,4 +30,9 @@ mod service;
 
 pub use self::{
     body::McpBody, future::ReadFuture, layer::McpRequestLayer, service::McpRequestService,
+};
+pub(crate) use self::{
+    gate::{expects_message, message, no_message},
+    layer::Config,
+    reading::Reading,
 };

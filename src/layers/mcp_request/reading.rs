@@ -16,7 +16,7 @@ use crate::{error::Reason, reject::Rejection};
 
 pin_project! {
     /// The pieces of a body that came so far.
-    pub(super) struct Reading<B> {
+    pub(crate) struct Reading<B> {
         #[pin]
         body: B,
         pieces: Pieces,
@@ -67,7 +67,7 @@ impl Pieces {
 
 impl<B: Body<Data = Bytes>> Reading<B> {
     #[inline]
-    pub(super) const fn new(body: B) -> Self {
+    pub(crate) const fn new(body: B) -> Self {
         Self {
             body,
             pieces: Pieces::One(Bytes::new()),
@@ -77,7 +77,7 @@ impl<B: Body<Data = Bytes>> Reading<B> {
 
     /// The whole body, or why it is refused. Trailers are dropped: nothing in them was judged.
     #[inline]
-    pub(super) fn poll(
+    pub(crate) fn poll(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         config: &Config,
@@ -92,7 +92,7 @@ impl<B: Body<Data = Bytes>> Reading<B> {
     }
 
     /// The same, as far as it is there already: nobody is woken when more comes.
-    pub(super) fn poll_at_once(
+    pub(crate) fn poll_at_once(
         self: Pin<&mut Self>,
         config: &Config,
     ) -> Poll<Result<Bytes, Rejection>> {

@@ -6,20 +6,19 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Request, Response, request::Parts};
 use http_body::Body;
 use tower_service::Service;
 
 use super::{
     McpBody, ReadFuture,
-    headers::{is_plain_json, mirrored},
+    gate::{expects_message, message, no_message},
     layer::Config,
     reading::Reading,
 };
 use crate::{
-    error::Reason,
     layers::shared::trail,
-    mcp::{self, McpRequest, MessageError, MirroredHeaders, ProtocolVersion, RequestId},
+    mcp::McpRequest,
     reject::{RejectBody, Rejection},
 };
 
@@ -59,7 +58,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let config = &self.config;
         let (mut head, body) = request.into_parts();
-        let body = match expects_message(&head) {
+        let body = match expects_message(&head.method, &head.headers) {
             Ok(true) => {
                 let mut reading = Reading::new(body);
                 match Pin::new(&mut reading).poll_at_once(config) {
@@ -73,7 +72,10 @@ where
                     }
                 }
             }
-            Ok(false) => without_message(&mut head),
+            Ok(false) => no_message(&head.method, &mut head.headers).map(|asked| {
+                insert(&mut head, asked);
+                McpBody::default()
+            }),
             Err(rejection) => Err(rejection),
         };
         match body {
@@ -83,88 +85,16 @@ where
     }
 }
 
-/// Whether a message is to be read: for a POST of plain JSON; not for GET, HEAD and DELETE.
-fn expects_message(head: &http::request::Parts) -> Result<bool, Rejection> {
-    match head.method {
-        Method::POST if is_plain_json(&head.headers) => Ok(true),
-        Method::POST => Err(Rejection::new(
-            Reason::UnsupportedMedia,
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "A message is plain JSON in UTF-8",
-        )),
-        Method::GET | Method::HEAD | Method::DELETE => Ok(false),
-        _ => Err(Rejection::new(
-            Reason::MethodNotAllowed,
-            StatusCode::METHOD_NOT_ALLOWED,
-            "The method is not one of MCP's",
-        )),
-    }
-}
-
 /// Puts into the head what the body says, for the layers inside, and gives the body for them.
-pub(super) fn with_message(
-    head: &mut http::request::Parts,
-    body: Bytes,
-) -> Result<McpBody, Rejection> {
-    let asked = {
-        let headers = mirrored(&head.headers).map_err(|why| {
-            const HEADER_MISMATCH: i32 = -32020;
-            header_mismatch(why).with_rpc(HEADER_MISMATCH, id_in(&body))
-        })?;
-        mcp::read(body.clone(), &headers).map_err(refused)?
-    };
+pub(super) fn with_message(head: &mut Parts, body: Bytes) -> Result<McpBody, Rejection> {
+    let asked = message(&head.headers, &body)?;
     insert(head, asked);
     Ok(McpBody::new(body))
 }
 
-/// A request that carries no message, and so no body: one that it brings does not pass.
-fn without_message(head: &mut http::request::Parts) -> Result<McpBody, Rejection> {
-    let method = match head.method {
-        Method::DELETE => "DELETE",
-        _ => "GET",
-    };
-    let MirroredHeaders {
-        protocol_version: version,
-        has_session,
-        ..
-    } = mirrored(&head.headers).map_err(header_mismatch)?;
-    let version = version.map_or(ProtocolVersion::V2025_03_26, |version| {
-        ProtocolVersion::from_text(std::str::from_utf8(version).unwrap_or_default().trim())
-    });
-    insert(
-        head,
-        McpRequest::without_message(method, version, has_session),
-    );
-    for name in [
-        header::CONTENT_LENGTH,
-        header::TRANSFER_ENCODING,
-        header::CONTENT_TYPE,
-    ] {
-        head.headers.remove(name);
-    }
-    Ok(McpBody::default())
-}
-
-fn insert(head: &mut http::request::Parts, asked: McpRequest) {
+fn insert(head: &mut Parts, asked: McpRequest) {
     if let Some(trail) = trail(&head.extensions) {
         trail.set_request(asked.clone());
     }
     head.extensions.insert(asked);
-}
-
-fn header_mismatch(why: &'static str) -> Rejection {
-    Rejection::new(Reason::HeaderMismatch, StatusCode::BAD_REQUEST, why)
-}
-
-/// The `id` to answer with, of a body whose headers are not believed.
-fn id_in(body: &Bytes) -> Option<RequestId> {
-    match mcp::read(body.clone(), &MirroredHeaders::default()) {
-        Ok(asked) => asked.id().cloned(),
-        Err(error) => error.id().cloned(),
-    }
-}
-
-fn refused(error: MessageError) -> Rejection {
-    Rejection::new(error.reason(), StatusCode::BAD_REQUEST, error.message())
-        .with_rpc(error.code(), error.id().cloned())
 }

@@ -1,16 +1,17 @@
-//! The CORS headers: `tower-http` answers preflights and names the origin; what it leaves undone is
-//! here.
+//! The CORS headers: `tower-http` makes them; what it leaves undone is here.
 
 use std::{
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll, ready},
+    convert::Infallible,
+    future::{Future, Ready, ready},
+    pin::pin,
+    sync::LazyLock,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
-use pin_project_lite::pin_project;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::layers::shared::remove_rare;
@@ -22,10 +23,9 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 const EXPOSED: HeaderValue =
     HeaderValue::from_static("WWW-Authenticate, Mcp-Session-Id, Retry-After, MCP-Protocol-Version");
 
-/// Speaks CORS; it is put around the service only for a page. Only requests of an allowed origin may
-/// come here: whoever asks is answered by name. The headers that a page may send are not ours to list
-/// (`Mcp-Param-*` are of the tools), and each is judged when it comes.
-pub(super) fn layer() -> CorsLayer {
+/// Speaks CORS. Whoever asks is answered by name. The headers that a page may send are not ours to
+/// list (`Mcp-Param-*` are of the tools), and each is judged when it comes.
+static CORS: LazyLock<CorsLayer> = LazyLock::new(|| {
     CorsLayer::new()
         .allow_origin(AllowOrigin::mirror_request())
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
@@ -33,6 +33,28 @@ pub(super) fn layer() -> CorsLayer {
         .max_age(MAX_AGE)
         // `Vary` belongs on every answer, and is added to every one below.
         .vary([])
+});
+
+/// What a page of an allowed origin is told: the headers that `tower-http` adds to the answer, or
+/// gives to a preflight.
+pub(super) fn headers(method: &Method, asked: &HeaderMap) -> HeaderMap {
+    let mut request = Request::new(());
+    request.method_mut().clone_from(method);
+    for name in [
+        header::ORIGIN,
+        header::ACCESS_CONTROL_REQUEST_METHOD,
+        header::ACCESS_CONTROL_REQUEST_HEADERS,
+    ] {
+        if let Some(value) = asked.get(&name) {
+            request.headers_mut().insert(name, value.clone());
+        }
+    }
+    let answer = pin!(CORS.layer(Empty).call(request));
+    match answer.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(response)) => response.into_parts().0.headers,
+        // Nothing in it waits. A page that is told nothing may do nothing.
+        Poll::Pending => HeaderMap::new(),
+    }
 }
 
 /// What every answer carries, whoever asked.
@@ -52,50 +74,19 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     );
 }
 
-/// A service whose body has a default, for the preflights that `tower-http` answers in its place.
-#[derive(Clone, Debug)]
-pub(super) struct Optional<S> {
-    pub(super) inner: S,
-}
+/// The service that `tower-http` asks.
+struct Empty;
 
-impl<S, B, ResB> Service<Request<B>> for Optional<S>
-where
-    S: Service<Request<B>, Response = Response<ResB>>,
-{
-    type Response = Response<Option<ResB>>;
-    type Error = S::Error;
-    type Future = OptionalFuture<S::Future>;
+impl Service<Request<()>> for Empty {
+    type Response = Response<()>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<()>, Infallible>>;
 
-    #[inline]
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
-    #[inline]
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        OptionalFuture {
-            inner: self.inner.call(request),
-        }
-    }
-}
-
-pin_project! {
-    pub(super) struct OptionalFuture<F> {
-        #[pin]
-        inner: F,
-    }
-}
-
-impl<F, ResB, E> Future for OptionalFuture<F>
-where
-    F: Future<Output = Result<Response<ResB>, E>>,
-{
-    type Output = Result<Response<Option<ResB>>, E>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut response = ready!(self.project().inner.poll(context))?;
-        strip(response.headers_mut());
-        Poll::Ready(Ok(response.map(Some)))
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        ready(Ok(Response::new(())))
     }
 }

@@ -10,12 +10,12 @@ use crate::{layers::shared::Common, oauth::ResourceMetadata, reject::Reject};
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct OriginGuardLayer {
-    config: Config,
+    pub(crate) config: Config,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Config {
-    pub(super) common: Common,
+pub(crate) struct Config {
+    pub(crate) common: Common,
     pub(super) origins: Origins,
     /// Its document is open to every origin.
     pub(super) metadata: ResourceMetadata,

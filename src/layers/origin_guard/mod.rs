@@ -33,6 +33,7 @@
 mod authority;
 mod cors;
 mod future;
+mod gate;
 mod layer;
 mod origins;
 mod service;
@@ -40,4 +41,8 @@ mod service;
 pub use self::{
     future::OriginGuardFuture, layer::OriginGuardLayer, origins::Origins,
     service::OriginGuardService,
+};
+pub(crate) use self::{
+    gate::{Entered, Leaving, is_preflight, preflight},
+    layer::Config,
 };

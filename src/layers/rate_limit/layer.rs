@@ -7,12 +7,12 @@ use crate::layers::shared::{Common, common_settings};
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RateLimitLayer<L> {
-    config: Config<L>,
+    pub(crate) config: Config<L>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Config<L> {
-    pub(super) common: Common,
+pub(crate) struct Config<L> {
+    pub(crate) common: Common,
     pub(super) store: L,
     pub(super) limits: Vec<RateLimit>,
 }
@@ -43,6 +43,6 @@ impl<S, L: Clone> Layer<S> for RateLimitLayer<L> {
     type Service = RateLimitService<S, L>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RateLimitService::new(inner, Some(self.config.clone()))
+        RateLimitService::new(inner, self.config.clone())
     }
 }

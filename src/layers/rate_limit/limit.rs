@@ -31,11 +31,12 @@ impl PeerAddr {
 }
 
 /// What is known of a request where it is counted.
-pub(super) struct Known<'a> {
-    headers: &'a HeaderMap,
-    extensions: &'a Extensions,
-    token: Option<&'a VerifiedToken>,
-    asked: Option<&'a McpRequest>,
+pub(crate) struct Known<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    /// Where the address of the peer is.
+    pub(crate) extensions: &'a Extensions,
+    pub(crate) token: Option<&'a VerifiedToken>,
+    pub(crate) asked: Option<&'a McpRequest>,
 }
 
 impl<'a> Known<'a> {

@@ -23,11 +23,13 @@
 //! 3. Over the limit is 429 with `Retry-After`, rounded up, at least 1 s. `initialize` and
 //!    `server/discover` get 503 instead, because clients take a 429 there for an older server.
 
+mod gate;
 mod layer;
 mod limit;
 mod service;
 mod takes;
 
+pub(crate) use self::{gate::judge, layer::Config, limit::Known, takes::Takes};
 pub use self::{
     layer::RateLimitLayer,
     limit::{PeerAddr, RateLimit},

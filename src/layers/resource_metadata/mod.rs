@@ -25,6 +25,7 @@
 mod layer;
 mod service;
 
+pub(crate) use self::service::Document;
 pub use self::{
     layer::ResourceMetadataLayer,
     service::{ResourceMetadataEndpoint, ResourceMetadataService},

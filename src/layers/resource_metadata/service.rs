@@ -26,8 +26,9 @@ pub struct ResourceMetadataService<S> {
     document: Arc<Document>,
 }
 
+/// The document, as it is served.
 #[derive(Debug)]
-struct Document {
+pub(crate) struct Document {
     metadata: ResourceMetadata,
     json: Bytes,
 }
@@ -60,14 +61,24 @@ impl ResourceMetadataEndpoint {
 
 impl Document {
     #[inline]
-    fn new(metadata: &ResourceMetadata) -> Arc<Self> {
+    pub(crate) fn new(metadata: &ResourceMetadata) -> Arc<Self> {
         Arc::new(Self {
             json: metadata.to_json(),
             metadata: metadata.clone(),
         })
     }
 
-    fn answer<ResB: RejectBody>(&self, method: &Method, asked: &HeaderMap) -> Response<ResB> {
+    /// Whether this is its path.
+    #[inline]
+    pub(crate) fn is_at(&self, path: &str) -> bool {
+        self.metadata.is_at(path)
+    }
+
+    pub(crate) fn answer<ResB: RejectBody>(
+        &self,
+        method: &Method,
+        asked: &HeaderMap,
+    ) -> Response<ResB> {
         let (status, body) = match *method {
             Method::GET => (StatusCode::OK, self.json.clone()),
             Method::HEAD => (StatusCode::OK, Bytes::new()),
@@ -133,7 +144,7 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if !self.document.metadata.is_at(request.uri().path()) {
+        if !self.document.is_at(request.uri().path()) {
             return Passing::inner(self.inner.call(request));
         }
         if let Some(trail) = trail(request.extensions()) {

@@ -10,13 +10,13 @@ use crate::{
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RevocationLayer<V> {
-    config: Config<V>,
+    pub(crate) config: Config<V>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Config<V> {
-    pub(super) common: Common,
-    pub(super) store: V,
+pub(crate) struct Config<V> {
+    pub(crate) common: Common,
+    pub(crate) store: V,
     pub(super) fail_mode: FailMode,
 }
 
@@ -60,6 +60,6 @@ impl<S, V: Clone> Layer<S> for RevocationLayer<V> {
     type Service = RevocationService<S, V>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RevocationService::new(inner, Some(self.config.clone()))
+        RevocationService::new(inner, self.config.clone())
     }
 }

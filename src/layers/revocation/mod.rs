@@ -18,7 +18,9 @@
 //!    [`dangerous_fail_open`](RevocationLayer::dangerous_fail_open) it passes, is marked
 //!    `unchecked` in the audit log, and the change is logged.
 
+mod gate;
 mod layer;
 mod service;
 
+pub(crate) use self::layer::Config;
 pub use self::{layer::RevocationLayer, service::RevocationService};

@@ -3,13 +3,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use tower_service::Service;
 
 use super::layer::Config;
 use crate::{
-    audit::AuditRevocation,
-    error::{Reason, StoreError},
+    error::StoreError,
     layers::shared::{Common, Judge, ResponseFuture, token, trail},
     reject::{RejectBody, Rejection},
     revocation::{Revocation, RevocationStore},
@@ -19,24 +18,15 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct RevocationService<S, V> {
     inner: S,
-    /// `None`: nothing can be revoked, and everything passes.
-    config: Option<Checked<V>>,
+    judge: Checked<V>,
 }
 
 impl<S, V> RevocationService<S, V> {
     #[inline]
-    pub(super) fn new(inner: S, config: Option<Config<V>>) -> Self {
+    pub(super) fn new(inner: S, config: Config<V>) -> Self {
         Self {
             inner,
-            config: config.map(|config| Checked(Arc::new(config))),
-        }
-    }
-
-    /// The layer left out of a stack.
-    pub(crate) const fn pass_through(inner: S) -> Self {
-        Self {
-            inner,
-            config: None,
+            judge: Checked(Arc::new(config)),
         }
     }
 }
@@ -58,10 +48,7 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Some(judge) = &self.config else {
-            return ResponseFuture::call(&mut self.inner, request);
-        };
-        let config = &judge.0;
+        let config = &self.judge.0;
         let Some(token) = token(request.extensions()) else {
             let rejection = config
                 .common
@@ -69,7 +56,7 @@ where
             return ResponseFuture::refuse(&config.common, rejection);
         };
         let question = config.store.status(token);
-        ResponseFuture::ask_shared(&mut self.inner, request, question, judge)
+        ResponseFuture::ask_shared(&mut self.inner, request, question, &self.judge)
     }
 }
 
@@ -87,35 +74,11 @@ impl<V, S, B> Judge<S, B> for Checked<V> {
         _: &mut S,
         request: &mut Request<B>,
     ) -> Result<(), Rejection> {
-        let note = |outcome| {
-            if let Some(trail) = trail(request.extensions()) {
-                trail.set_revocation(outcome);
-            }
-        };
-        match answer {
-            Ok(Revocation::Active) => {
-                self.0.fail_mode.answered();
-                note(AuditRevocation::Active);
-                Ok(())
-            }
-            Ok(Revocation::Revoked) => {
-                self.0.fail_mode.answered();
-                note(AuditRevocation::Revoked);
-                let message = "The access token was revoked";
-                Err(
-                    Rejection::new(Reason::Revoked, StatusCode::UNAUTHORIZED, message)
-                        .with_challenge(&self.0.common.challenger.invalid_token(message)),
-                )
-            }
-            Err(error) => {
-                note(AuditRevocation::Unchecked);
-                if self.0.fail_mode.passes_unchecked(&error) {
-                    Ok(())
-                } else {
-                    Err(Rejection::store_unavailable())
-                }
-            }
+        let (outcome, judged) = self.0.judge(answer);
+        if let Some(trail) = trail(request.extensions()) {
+            trail.set_revocation(outcome);
         }
+        judged
     }
 
     fn common(&self) -> &Common {

@@ -12,12 +12,12 @@ use crate::{
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ScopeGuardLayer {
-    config: Config,
+    pub(crate) config: Config,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Config {
-    pub(super) common: Common,
+pub(crate) struct Config {
+    pub(crate) common: Common,
     pub(super) policy: Arc<dyn Policy>,
 }
 

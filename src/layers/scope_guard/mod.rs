@@ -25,7 +25,9 @@
 //! 6. Inside, the request carries a [`Granted`](crate::Granted): who asked what, by which scopes it
 //!    was granted, and the policy, so that a handler can check again.
 
+mod gate;
 mod layer;
 mod service;
 
+pub(crate) use self::layer::Config;
 pub use self::{layer::ScopeGuardLayer, service::ScopeGuardService};

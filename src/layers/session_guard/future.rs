@@ -8,18 +8,8 @@ use std::{
 use http::Response;
 use pin_project_lite::pin_project;
 
-use super::{
-    binder::{Binding, Effect},
-    headers::{Named, SESSION, keep_only, named},
-    service::unavailable,
-};
-use crate::{
-    error::StoreError,
-    layers::shared::remove_rare,
-    mcp::McpRequest,
-    reject::{RejectBody, Rejection},
-    session::{SessionOwner, SessionStore},
-};
+use super::binding::{Binding, unnamed};
+use crate::{reject::RejectBody, session::SessionStore};
 
 pin_project! {
     /// The response of [`Binder`](super::binder::Binder).
@@ -73,10 +63,10 @@ where
                         Err(error) => return Poll::Ready(Err(error)),
                     };
                     let Some(binding) = this.binding else {
-                        remove_rare(response.headers_mut(), &[SESSION]);
+                        unnamed(response.headers_mut());
                         return Poll::Ready(Ok(response));
                     };
-                    match binding.on(&mut response) {
+                    match binding.answered(response.status(), response.headers_mut()) {
                         Ok(None) => return Poll::Ready(Ok(response)),
                         Ok(Some(question)) => State::Storing {
                             question,
@@ -102,62 +92,6 @@ where
             this.state.set(next);
         }
     }
-}
-
-impl<T: SessionStore> Binding<T> {
-    /// What the store is to be told about an answer. A session that the answer must not name is
-    /// removed from it.
-    fn on<ResB>(&self, response: &mut Response<ResB>) -> Result<Option<T::Future>, Rejection> {
-        let config = &self.config;
-        let succeeded = response.status().is_success();
-        if let Some(Effect::Opens { owner, asked }) = &self.effect
-            && succeeded
-        {
-            return match named(response.headers()) {
-                Named::None => Ok(None),
-                Named::One(session) => {
-                    let now = config.common.now();
-                    Ok(Some(config.store.bind(session, *owner, now)))
-                }
-                Named::Malformed => Err(broken(asked, "a session that no client may name")),
-            };
-        }
-        keep_only(self.own.as_ref(), response.headers_mut());
-        Ok(match &self.effect {
-            Some(Effect::Ends(session)) if succeeded => Some(config.store.forget(*session)),
-            _ => None,
-        })
-    }
-
-    /// Whether the answer may pass, by what the store said.
-    fn stored(&self, answer: Result<Option<SessionOwner>, StoreError>) -> Result<(), Rejection> {
-        use Effect::{Ends, Opens};
-        match (&self.effect, answer) {
-            (Some(Opens { owner, .. }), Ok(Some(it))) if it == *owner => Ok(()),
-            (Some(Opens { asked, .. }), Ok(Some(_))) => {
-                Err(broken(asked, "a session that is somebody else's"))
-            }
-            (Some(Opens { asked, .. }), Ok(None)) => {
-                let error = StoreError::new("the store did not keep the session");
-                Err(unavailable(&error, Some(asked)))
-            }
-            (Some(Opens { asked, .. }), Err(error)) => Err(unavailable(&error, Some(asked))),
-            (Some(Ends(_)), Err(error)) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "a session that has ended could not be forgotten"
-                );
-                Ok(())
-            }
-            (Some(Ends(_)) | None, _) => Ok(()),
-        }
-    }
-}
-
-/// The server behind is not one to have sessions with.
-fn broken(asked: &McpRequest, what: &'static str) -> Rejection {
-    tracing::error!("the server behind opened {what}");
-    Rejection::upstream_error(Some(asked))
 }
 
 impl<F, T: SessionStore, ResB> fmt::Debug for BindFuture<F, T, ResB> {

@@ -8,13 +8,13 @@ use crate::layers::shared::{Common, common_settings};
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SessionGuardLayer<T> {
-    config: Config<T>,
+    pub(crate) config: Config<T>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Config<T> {
-    pub(super) common: Common,
-    pub(super) store: T,
+pub(crate) struct Config<T> {
+    pub(crate) common: Common,
+    pub(crate) store: T,
 }
 
 impl<T> SessionGuardLayer<T> {

@@ -33,9 +33,16 @@
 //!     where it cannot forget, the answer passes: what is left is the caller's own, and ends.
 
 mod binder;
+mod binding;
 mod future;
+mod gate;
 mod headers;
 mod layer;
 mod service;
 
+pub(crate) use self::{
+    binding::{Binding, unnamed},
+    gate::{judge, named_by},
+    layer::Config,
+};
 pub use self::{layer::SessionGuardLayer, service::SessionGuardService};

@@ -3,19 +3,19 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use tower_service::Service;
 
 use super::{
     binder::Binder,
-    headers::{LAST_EVENT, Named, SESSION, named},
+    gate::{self, named_by},
     layer::Config,
 };
 use crate::{
-    error::{Reason, StoreError},
-    layers::shared::{Common, Judge, ResponseFuture, remove_rare, token},
+    error::StoreError,
+    layers::shared::{Common, Judge, ResponseFuture, token},
     mcp::McpRequest,
-    reject::{RejectBody, Rejection, code},
+    reject::{RejectBody, Rejection},
     session::{SessionOwner, SessionStore},
 };
 
@@ -64,42 +64,19 @@ where
         let Some(asked) = extensions.get::<McpRequest>() else {
             return missing("McpRequestLayer");
         };
-        let named = if asked.version().is_stateless() || !asked.has_session() {
-            Named::None
-        } else {
-            named(request.headers())
-        };
-        match named {
-            Named::None => {
-                if asked.has_session() {
-                    request.headers_mut().remove(SESSION);
-                }
-                remove_rare(request.headers_mut(), &[LAST_EVENT]);
-                ResponseFuture::call(&mut self.binder, request)
-            }
-            Named::Malformed => {
-                let rejection = malformed(asked);
-                ResponseFuture::refuse(&config.common, rejection)
-            }
-            Named::One(session) => {
+        let asked = asked.clone();
+        let caller = SessionOwner::of(token.principal());
+        match named_by(request.headers_mut(), &asked) {
+            Ok(None) => ResponseFuture::call(&mut self.binder, request),
+            Ok(Some(session)) => {
                 let question = config.store.owner(session, config.common.now());
-                let caller = SessionOwner::of(token.principal());
                 let config = Arc::clone(config);
                 let judge = Owned { config, caller };
                 ResponseFuture::ask(&mut self.binder, request, question, judge)
             }
+            Err(rejection) => ResponseFuture::refuse(&config.common, rejection),
         }
     }
-}
-
-fn malformed(asked: &McpRequest) -> Rejection {
-    const HEADER_MISMATCH: i32 = -32020;
-    Rejection::new(
-        Reason::HeaderMismatch,
-        StatusCode::BAD_REQUEST,
-        "The header Mcp-Session-Id is malformed",
-    )
-    .with_rpc(HEADER_MISMATCH, asked.id().cloned())
 }
 
 /// Judges whose the session is.
@@ -119,30 +96,10 @@ impl<T, S, B> Judge<S, B> for Owned<T> {
         _: &mut S,
         request: &mut Request<B>,
     ) -> Result<(), Rejection> {
-        let asked = request.extensions().get::<McpRequest>();
-        match answer {
-            Ok(Some(owner)) if owner == self.caller => Ok(()),
-            // Nobody learns which sessions there are.
-            Ok(_) => Err(Rejection::new(
-                Reason::SessionMismatch,
-                StatusCode::NOT_FOUND,
-                "There is no such session",
-            )
-            .for_request(code::NO_SESSION, asked)),
-            Err(error) => Err(unavailable(&error, asked)),
-        }
+        gate::judge(answer, &self.caller, request.extensions().get())
     }
 
     fn common(&self) -> &Common {
         &self.config.common
     }
-}
-
-/// What the store could not do is 503.
-pub(super) fn unavailable(error: &StoreError, asked: Option<&McpRequest>) -> Rejection {
-    tracing::warn!(
-        error = error as &dyn std::error::Error,
-        "a session could not be looked up or kept"
-    );
-    Rejection::store_unavailable().for_request(code::UNAVAILABLE, asked)
 }

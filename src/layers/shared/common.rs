@@ -46,6 +46,15 @@ impl Common {
         }
     }
 
+    /// The time, where a layer outside has just read it from the system's clock.
+    #[inline]
+    pub(crate) fn now_or(&self, read: UnixTime) -> UnixTime {
+        match &self.clock {
+            Some(clock) => clock.now(),
+            None => read,
+        }
+    }
+
     #[inline]
     pub(crate) fn respond<B: RejectBody>(&self, rejection: Rejection) -> Response<B> {
         match &self.reject {

@@ -2,28 +2,18 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex},
     task::{Context, Poll, ready},
 };
 
-use http::{Response, header};
+use http::Response;
 use http_body::Body;
 use pin_project_lite::pin_project;
 
 use super::{
     StreamGuardBody,
-    body::{EndTold, Guard},
-    layer::Config,
-    open::OpenStream,
-    watch::watch,
+    gate::{Guarded, guard},
 };
-use crate::{
-    layers::shared::{is_encoded, is_event_stream},
-    mcp::{EventEnds, RequestId},
-    revocation::RevocationStore,
-    token::VerifiedToken,
-    trail::AuthTrail,
-};
+use crate::revocation::RevocationStore;
 
 pin_project! {
     /// The response of [`StreamGuardService`](super::StreamGuardService).
@@ -33,15 +23,6 @@ pin_project! {
         // `None`: the answer is not guarded, whatever it is.
         guarded: Option<Box<Guarded<V>>>,
     }
-}
-
-/// What is known before the answer is there.
-pub(super) struct Guarded<V> {
-    pub(super) config: Arc<Config<V>>,
-    pub(super) token: VerifiedToken,
-    pub(super) trail: Option<AuthTrail>,
-    pub(super) subscription: Option<RequestId>,
-    pub(super) open: Option<OpenStream>,
 }
 
 impl<F, V> StreamGuardFuture<F, V> {
@@ -62,27 +43,12 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = match ready!(this.inner.poll(context)) {
-            Ok(response) => response,
+        let (mut head, body) = match ready!(this.inner.poll(context)) {
+            Ok(response) => response.into_parts(),
             Err(error) => return Poll::Ready(Err(error)),
         };
-        let guarded = this
-            .guarded
-            .take()
-            .filter(|_| is_event_stream(response.headers()) && !response.body().is_end_stream());
-        let guard = guarded.map(|guarded| {
-            // It may end sooner than it was said.
-            response.headers_mut().remove(header::CONTENT_LENGTH);
-            let is_plain = !is_encoded(response.headers());
-            Guard {
-                watch: Mutex::new(Box::pin(watch(guarded.config, guarded.token))),
-                subscription: guarded.subscription.filter(|_| is_plain),
-                ends: EventEnds::default(),
-                end: EndTold::to(guarded.trail),
-                _open: guarded.open,
-            }
-        });
-        Poll::Ready(Ok(response.map(|body| StreamGuardBody::new(body, guard))))
+        let body = guard(&mut head, body, this.guarded.take());
+        Poll::Ready(Ok(Response::from_parts(head, body)))
     }
 }
 

@@ -14,12 +14,12 @@ const MAX_STREAMS: usize = 32;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct StreamGuardLayer<V> {
-    config: Config<V>,
+    pub(crate) config: Config<V>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Config<V> {
-    pub(super) common: Common,
+pub(crate) struct Config<V> {
+    pub(crate) common: Common,
     /// `None`: nothing can be revoked.
     pub(super) store: Option<V>,
     pub(super) fail_mode: FailMode,

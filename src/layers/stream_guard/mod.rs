@@ -30,6 +30,7 @@
 
 mod body;
 mod future;
+mod gate;
 mod layer;
 mod open;
 mod service;
@@ -38,4 +39,8 @@ mod watch;
 pub use self::{
     body::StreamGuardBody, future::StreamGuardFuture, layer::StreamGuardLayer,
     service::StreamGuardService,
+};
+pub(crate) use self::{
+    gate::{Guarded, guard, guarded},
+    layer::Config,
 };

@@ -1,0 +1,145 @@
+//! Makes the one event of a request.
+
+use std::{
+    fmt::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use http::HeaderValue;
+use sha2::{Digest, Sha256};
+
+use super::recorder::Started;
+use crate::{
+    audit::{AuditDecision, AuditEvent, AuditOperation, RequestName, Text},
+    clock::UnixTime,
+    error::Reason,
+    mcp::{McpRequest, Operation, Target},
+    trail::{AuthTrail, Facts, StreamEnd},
+};
+
+/// How a request ended.
+pub(super) struct End {
+    pub(super) decision: AuditDecision,
+    pub(super) reason: Reason,
+    pub(super) status: Option<u16>,
+    pub(super) cancelled: bool,
+    /// When, if not now.
+    pub(super) at: Option<Instant>,
+}
+
+/// Tells the sink; where a guarded stream is the answer, once more when that ends.
+pub(super) fn tell(started: Started, facts: &mut Facts, trail: Option<AuthTrail>, end: End) {
+    let event = started.event(facts, &end);
+    let Started { config, since, .. } = started;
+    if let Some(trail) = trail.filter(|_| facts.has_stream()) {
+        let (config, event) = (Arc::clone(&config), event.clone());
+        trail.on_stream_end(move |end| {
+            config
+                .sink
+                .record(stream_end(event, end, since, config.now()));
+        });
+    }
+    config.sink.record(event);
+}
+
+/// The second event of a request whose answer is a guarded stream: of the same request, at its end.
+fn stream_end(mut event: AuditEvent, end: StreamEnd, since: Instant, now: UnixTime) -> AuditEvent {
+    event.timestamp = now;
+    event.action = Text::from_static("stream_end");
+    event.decision = match end.reason {
+        Reason::Ok => AuditDecision::Allow,
+        Reason::StoreUnavailable | Reason::UpstreamError | Reason::Internal => AuditDecision::Error,
+        _ => AuditDecision::Deny,
+    };
+    event.reason = end.reason;
+    event.revocation = end.revocation.or(event.revocation);
+    event.total = since.elapsed();
+    event.cancelled = end.cancelled;
+    event
+}
+
+impl Started {
+    fn event(&self, facts: &mut Facts, end: &End) -> AuditEvent {
+        let (action, tool) = self.asked(facts);
+        let request = facts.request.as_ref();
+        let mut event = AuditEvent::new(self.at, request_id(), action);
+        event.tool = tool;
+        event.operations = request.filter(|request| request.is_batch()).map(|request| {
+            let operations = request.messages().iter().map(|message| {
+                let (action, tool) = named(message.operation());
+                AuditOperation { action, tool }
+            });
+            operations.collect()
+        });
+        if let Some(token) = &facts.token {
+            let principal = token.principal();
+            event.user = Some(Arc::clone(principal.subject()).into());
+            event.issuer = Some(Arc::clone(principal.issuer()).into());
+            event.client_id = principal.client_id().cloned().map(Into::into);
+            event.held_scopes = token.scope().clone();
+        }
+        event.client_claimed = request.and_then(McpRequest::client_claimed).map(Text::new);
+        event.decision = end.decision;
+        event.reason = end.reason;
+        event.status = end.status;
+        event.required_scopes = facts.required.take().unwrap_or_default();
+        event.key_name = facts.key_name.take().map(Into::into);
+        event.session = self.session.as_ref().map(fingerprint);
+        event.revocation = facts.revocation;
+        event.rate_limit = facts.rate_limit;
+        event.total = end.at.map_or_else(
+            || self.since.elapsed(),
+            |at| at.saturating_duration_since(self.since),
+        );
+        event.upstream = facts.upstream;
+        event.cancelled = end.cancelled;
+        event
+    }
+
+    /// What was asked; before a message was read, by which HTTP method.
+    fn asked(&self, facts: &Facts) -> (Text, Option<Text>) {
+        if let Some(action) = facts.action {
+            return (Text::from_static(action), None);
+        }
+        match &facts.request {
+            Some(request) if request.is_batch() => (Text::from_static("batch"), None),
+            Some(request) => match request.messages() {
+                [message, ..] => named(message.operation()),
+                [] => (Text::new(self.method.as_str()), None),
+            },
+            None => (Text::new(self.method.as_str()), None),
+        }
+    }
+}
+
+fn named(operation: &Operation) -> (Text, Option<Text>) {
+    let target = operation.target().map(Target::shared_name);
+    let method = operation.shared_method().clone();
+    (method.into(), target.cloned().map(Into::into))
+}
+
+/// Unique in the log: a random half for the process, a counted one for the request.
+fn request_id() -> RequestName {
+    use std::hash::{BuildHasher, RandomState};
+    use std::sync::LazyLock;
+
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
+    static REQUEST: AtomicU64 = AtomicU64::new(0);
+    RequestName::new(*PROCESS, REQUEST.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The first 8 hexadecimal digits of the SHA-256 of a session id: enough to follow a session, and
+/// nothing that could be sent in its place.
+fn fingerprint(session: &HeaderValue) -> Text {
+    let digest = Sha256::digest(session.as_bytes());
+    let mut text = String::with_capacity(8);
+    for byte in digest.iter().take(4) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    Text::new(&text)
+}

@@ -1,0 +1,145 @@
+//! Who is calling.
+
+use std::{task::Poll, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, Uri};
+
+use super::{
+    bearer::{self, Bearer},
+    layer::Config,
+    refusals::Refusals,
+};
+use crate::{
+    clock::UnixTime,
+    error::{Reason, StoreError},
+    keys::{KeyStore, VerificationKey, VerificationKeyId},
+    layers::shared::{Common, at_once},
+    reject::Rejection,
+    token::{TokenError, UnverifiedToken, VerifiedToken},
+};
+
+/// Checks the token of a request.
+#[derive(Debug)]
+pub(crate) struct Gate<K> {
+    config: Config<K>,
+    refusals: Refusals,
+}
+
+/// What is known of a token at once.
+pub(crate) enum Checked<Q> {
+    Verified(VerifiedToken),
+    /// Its key is not there yet.
+    Waits(Q, Waiting),
+}
+
+/// A token that waits for its key.
+pub(crate) struct Waiting {
+    unverified: UnverifiedToken,
+    /// When it came in, which is what its times are held against.
+    now: UnixTime,
+}
+
+impl Waiting {
+    pub(super) const fn new(unverified: UnverifiedToken, now: UnixTime) -> Self {
+        Self { unverified, now }
+    }
+}
+
+impl<K> Gate<K> {
+    pub(crate) fn new(config: Config<K>) -> Self {
+        let refusals = Refusals::new(&config.common.challenger);
+        Self { config, refusals }
+    }
+
+    #[inline]
+    pub(crate) const fn common(&self) -> &Common {
+        &self.config.common
+    }
+
+    /// Checks the token that the head carries. A key that is there at once is used at once.
+    #[inline]
+    pub(crate) fn check(
+        &self,
+        headers: &HeaderMap,
+        uri: &Uri,
+        now: UnixTime,
+    ) -> Result<Checked<K::Future>, Rejection>
+    where
+        K: KeyStore<VerificationKeyId, Key = VerificationKey>,
+    {
+        let token = match bearer::find(headers, uri) {
+            Bearer::Token(token) => token,
+            Bearer::None => return Err(self.refusals.no_token()),
+            Bearer::Malformed(why) => return Err(self.refusals.malformed(why)),
+        };
+        match self.config.cache.get(token, now) {
+            Some(verified) => Ok(Checked::Verified(verified)),
+            None => self.check_new(token, now),
+        }
+    }
+
+    /// The same for a token that was not verified before.
+    fn check_new(&self, token: &[u8], now: UnixTime) -> Result<Checked<K::Future>, Rejection>
+    where
+        K: KeyStore<VerificationKeyId, Key = VerificationKey>,
+    {
+        bearer::one(token).map_err(|why| self.refusals.malformed(why))?;
+        let mut buffer = Vec::new();
+        let read = self.config.validator.read(token, &mut buffer, now);
+        let read = read.map_err(|error| self.refusals.invalid(error))?;
+        let mut question = self.config.keys.key(read.key_id());
+        let Poll::Ready(answer) = at_once(&mut question) else {
+            let unverified = read.into_unverified(Bytes::copy_from_slice(token));
+            return Ok(Checked::Waits(question, Waiting::new(unverified, now)));
+        };
+        // Nothing is copied before the signature is known to be good.
+        let verified = self.verified(answer, token, now, |key| read.verify(key))?;
+        Ok(Checked::Verified(verified))
+    }
+
+    /// Verifies a token that waited, with the key that was answered.
+    pub(crate) fn check_waiting(
+        &self,
+        waiting: &Waiting,
+        answer: Result<Option<VerificationKey>, StoreError>,
+    ) -> Result<VerifiedToken, Rejection> {
+        let Waiting { unverified, now } = waiting;
+        self.verified(answer, unverified.token(), *now, |key| {
+            unverified.verify(key)
+        })
+    }
+
+    /// Verifies `token` with the key that was answered, and remembers it.
+    fn verified(
+        &self,
+        answer: Result<Option<VerificationKey>, StoreError>,
+        token: &[u8],
+        now: UnixTime,
+        verify: impl FnOnce(&VerificationKey) -> Result<VerifiedToken, TokenError>,
+    ) -> Result<VerifiedToken, Rejection> {
+        let Self { config, refusals } = self;
+        let key = match answer {
+            Ok(Some(key)) => key,
+            Ok(None) => return Err(refusals.invalid(TokenError::new(Reason::UnknownKey))),
+            Err(error) => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "no verification keys"
+                );
+                return Err(Rejection::new(
+                    Reason::KeysUnavailable,
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "Temporarily unavailable",
+                )
+                .with_retry_after(Duration::from_secs(1)));
+            }
+        };
+        let verified = verify(&key).map_err(|error| refusals.invalid(error))?;
+        let refused_from = config.validator.refused_from(&verified);
+        config
+            .cache
+            .insert(token, verified.clone(), key, now, refused_from);
+        Ok(verified)
+    }
+}

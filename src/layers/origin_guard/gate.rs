@@ -1,0 +1,145 @@
+//! Who may come in, and what his answer is to say.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, header};
+
+use super::{
+    cors::{self, sign, strip},
+    layer::Config,
+};
+use crate::{
+    error::Reason,
+    reject::{RejectBody, Rejection},
+};
+
+/// A request that may come in.
+pub(crate) enum Entered {
+    /// It goes on, and its answer comes back here.
+    Passes(Leaving),
+    /// It asks only whether a page may ask.
+    Preflight(HeaderMap),
+}
+
+/// What becomes of the head of an answer.
+pub(crate) enum Leaving {
+    /// The resource metadata: it stays as it is.
+    Open,
+    /// No page asks.
+    Plain,
+    /// A page asks, and is told so by these.
+    Page(Box<HeaderMap>),
+}
+
+impl Leaving {
+    #[inline]
+    pub(crate) fn head(self, headers: &mut HeaderMap) {
+        match self {
+            Self::Open => return,
+            Self::Plain => strip(headers),
+            Self::Page(cors) => {
+                strip(headers);
+                headers.extend(*cors);
+            }
+        }
+        sign(headers);
+    }
+}
+
+/// The answer to a preflight.
+pub(crate) fn preflight<B: RejectBody>(cors: HeaderMap) -> Response<B> {
+    let mut response = Response::new(B::from_bytes(Bytes::new()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    *response.headers_mut() = cors;
+    sign(response.headers_mut());
+    response
+}
+
+/// Whether a page asks, before it asks, what it may: for the audit log.
+pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    *method == Method::OPTIONS && headers.contains_key(header::ORIGIN)
+}
+
+/// Who asks, where it may pass.
+enum Asker {
+    /// Whoever wants the resource metadata.
+    Anybody,
+    /// No page.
+    Client,
+    /// A page of an allowed origin.
+    Page,
+}
+
+impl Config {
+    /// Whether a request may come in.
+    #[inline]
+    pub(crate) fn enter(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Entered, Rejection> {
+        Ok(Entered::Passes(match self.judge(method, uri, headers)? {
+            Asker::Anybody => Leaving::Open,
+            Asker::Client => Leaving::Plain,
+            Asker::Page => {
+                let cors = cors::headers(method, headers);
+                if *method == Method::OPTIONS {
+                    return Ok(Entered::Preflight(cors));
+                }
+                Leaving::Page(Box::new(cors))
+            }
+        }))
+    }
+
+    fn judge(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Asker, Rejection> {
+        let denied = |reason, message| Err(Rejection::new(reason, StatusCode::FORBIDDEN, message));
+        let host = host(uri, headers);
+        if !host.is_some_and(|host| self.origins.allows_host(host)) {
+            return denied(Reason::HostDenied, "The Host is not allowed");
+        }
+        let is_metadata = self.metadata.is_at(uri.path());
+        if is_metadata && is_read(method) {
+            return Ok(Asker::Anybody);
+        }
+        let origin = match only(headers, &header::ORIGIN) {
+            Ok(None) if is_metadata => return Ok(Asker::Anybody),
+            Ok(None) => return Ok(Asker::Client),
+            Ok(Some(origin)) => origin.to_str().ok(),
+            Err(Several) => None,
+        };
+        if origin.is_some_and(|origin| self.origins.allows_origin(origin)) {
+            Ok(Asker::Page)
+        } else {
+            denied(Reason::OriginDenied, "The Origin is not allowed")
+        }
+    }
+}
+
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// The host that was asked for, if it is one.
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    let field = match only(headers, &header::HOST) {
+        Ok(Some(field)) => Some(field.to_str().ok()?),
+        Ok(None) => None,
+        Err(Several) => return None,
+    };
+    let authority = uri.authority().map(http::uri::Authority::as_str);
+    match (authority, field) {
+        (Some(authority), Some(field)) => authority.eq_ignore_ascii_case(field).then_some(field),
+        (authority, field) => authority.or(field),
+    }
+}
+
+/// A field that may stand once stands several times.
+struct Several;
+
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Several> {
+    let mut fields = headers.get_all(name).iter();
+    match (fields.next(), fields.next()) {
+        (field, None) => Ok(field),
+        _ => Err(Several),
+    }
+}

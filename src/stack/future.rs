@@ -1,0 +1,257 @@
+//! What a call gives: one future for all layers.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::{
+    AuthBody,
+    enter::Entering,
+    gates::Gates,
+    leave::{Collecting, Leaving, Left},
+};
+use crate::{
+    keys::{KeyStore, UpstreamKey, UpstreamKeyId, VerificationKey, VerificationKeyId},
+    layers::{
+        audit_log::{Recorder, Watch},
+        mcp_request::McpBody,
+    },
+    rate::RateLimitStore,
+    reject::RejectBody,
+    revocation::RevocationStore,
+    session::SessionStore,
+};
+
+pin_project! {
+    /// The response of [`Auth`](super::Auth).
+    pub struct AuthFuture<S, B, ResB, K, V, L, U, T>
+    where
+        S: Service<Request<McpBody>>,
+        K: KeyStore<VerificationKeyId>,
+        V: RevocationStore,
+        L: RateLimitStore,
+        U: KeyStore<UpstreamKeyId>,
+        T: SessionStore,
+    {
+        gates: Arc<Gates<K, V, L, U, T>>,
+        // What is known once the request is let in.
+        leaving: Option<Leaving<V, T>>,
+        #[pin]
+        state: State<S::Future, Waiting<S, B, K, V, L, U, T>, T::Future, ResB>,
+    }
+}
+
+/// A request that stands at a gate, and the service that is ready for it.
+pub(super) struct Waiting<S, B, K, V, L, U, T>
+where
+    K: KeyStore<VerificationKeyId>,
+    V: RevocationStore,
+    L: RateLimitStore,
+    U: KeyStore<UpstreamKeyId>,
+    T: SessionStore,
+{
+    pub(super) entering: Entering<B, K, V, L, U, T>,
+    pub(super) ready: S,
+}
+
+pin_project! {
+    // All but the future inside is boxed, so that the future of a request that passes stays small.
+    #[project = Projected]
+    enum State<F, W, Q, ResB> {
+        Entering { waiting: Option<Box<W>> },
+        Inner { #[pin] future: F },
+        Collecting { collecting: Option<Box<Collecting<ResB>>> },
+        Storing { question: Q, response: Option<Box<Response<AuthBody<ResB>>>> },
+        Stopped { stopped: Option<Box<(Recorder, Response<AuthBody<ResB>>)>> },
+    }
+}
+
+impl<S, B, ResB, K, V, L, U, T> AuthFuture<S, B, ResB, K, V, L, U, T>
+where
+    S: Service<Request<McpBody>>,
+    K: KeyStore<VerificationKeyId>,
+    V: RevocationStore,
+    L: RateLimitStore,
+    U: KeyStore<UpstreamKeyId>,
+    T: SessionStore,
+{
+    #[inline]
+    pub(super) fn entering(
+        gates: Arc<Gates<K, V, L, U, T>>,
+        waiting: Waiting<S, B, K, V, L, U, T>,
+    ) -> Self {
+        Self {
+            gates,
+            leaving: None,
+            state: State::Entering {
+                waiting: Some(Box::new(waiting)),
+            },
+        }
+    }
+
+    #[inline]
+    pub(super) const fn passed(
+        gates: Arc<Gates<K, V, L, U, T>>,
+        future: S::Future,
+        leaving: Leaving<V, T>,
+    ) -> Self {
+        Self {
+            gates,
+            leaving: Some(leaving),
+            state: State::Inner { future },
+        }
+    }
+
+    pub(super) fn stopped(
+        gates: Arc<Gates<K, V, L, U, T>>,
+        recorder: Recorder,
+        response: Response<AuthBody<ResB>>,
+    ) -> Self {
+        Self {
+            gates,
+            leaving: None,
+            state: State::Stopped {
+                stopped: Some(Box::new((recorder, response))),
+            },
+        }
+    }
+}
+
+impl<S, B, ResB, K, V, L, U, T> Future for AuthFuture<S, B, ResB, K, V, L, U, T>
+where
+    S: Service<Request<McpBody>, Response = Response<ResB>>,
+    K: KeyStore<VerificationKeyId, Key = VerificationKey>,
+    V: RevocationStore,
+    L: RateLimitStore,
+    U: KeyStore<UpstreamKeyId, Key = UpstreamKey>,
+    T: SessionStore,
+    B: Body<Data = Bytes> + Unpin,
+    ResB: RejectBody,
+{
+    type Output = Result<Response<AuthBody<ResB>>, S::Error>;
+
+    /// What is taken out of the state for a poll goes with a panic, and not long after it; see
+    /// [`Watch`].
+    #[inline]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let gates = &**this.gates;
+        loop {
+            let left = match this.state.as_mut().project() {
+                Projected::Inner { future } => {
+                    // Polled after it was ready, which no executor does.
+                    let Some(leaving) = this.leaving else {
+                        return Poll::Pending;
+                    };
+                    let watch = Watch(&mut leaving.recorder);
+                    let answer = ready!(future.poll(context));
+                    drop(watch);
+                    match answer {
+                        Ok(response) => leaving.answered(gates, response),
+                        Err(error) => {
+                            leaving.failed();
+                            return Poll::Ready(Err(error));
+                        }
+                    }
+                }
+                Projected::Entering { waiting: slot } => {
+                    let Some(mut waiting) = slot.take() else {
+                        return Poll::Pending;
+                    };
+                    waiting.entering.now = gates.now();
+                    let Poll::Ready(passed) = waiting.entering.go_on(gates, Some(context)) else {
+                        *slot = Some(waiting);
+                        return Poll::Pending;
+                    };
+                    let Waiting {
+                        mut entering,
+                        mut ready,
+                    } = *waiting;
+                    match passed {
+                        Ok(()) => {
+                            let (request, leaving) = entering.passed();
+                            let leaving = this.leaving.insert(leaving);
+                            let watch = Watch(&mut leaving.recorder);
+                            let future = ready.call(request);
+                            drop(watch);
+                            this.state.set(State::Inner { future });
+                            continue;
+                        }
+                        Err(response) => {
+                            let (status, extensions) = (response.status(), response.extensions());
+                            entering.recorder.answered(status, extensions, None);
+                            return Poll::Ready(Ok(*response));
+                        }
+                    }
+                }
+                Projected::Collecting { collecting: slot } => {
+                    let (Some(mut collecting), Some(leaving)) = (slot.take(), &mut *this.leaving)
+                    else {
+                        return Poll::Pending;
+                    };
+                    let watch = Watch(&mut leaving.recorder);
+                    let Poll::Ready(collected) = collecting.collect.as_mut().poll(context) else {
+                        *slot = Some(collecting);
+                        return Poll::Pending;
+                    };
+                    drop(watch);
+                    leaving.collected(gates, *collecting, collected)
+                }
+                Projected::Storing { question, response } => {
+                    let Some(leaving) = this.leaving else {
+                        return Poll::Pending;
+                    };
+                    let watch = Watch(&mut leaving.recorder);
+                    let answer = ready!(Pin::new(question).poll(context));
+                    drop(watch);
+                    let Some(response) = response.take() else {
+                        return Poll::Pending;
+                    };
+                    return Poll::Ready(Ok(leaving.stored(*response, answer)));
+                }
+                Projected::Stopped { stopped } => {
+                    let Some((mut recorder, response)) = stopped.take().map(|it| *it) else {
+                        return Poll::Pending;
+                    };
+                    recorder.answered(response.status(), response.extensions(), None);
+                    return Poll::Ready(Ok(response));
+                }
+            };
+            let next = match left {
+                Left::Answered(response) => return Poll::Ready(Ok(response)),
+                Left::Collecting(collecting) => State::Collecting {
+                    collecting: Some(collecting),
+                },
+                Left::Storing(question, response) => State::Storing {
+                    question,
+                    response: Some(response),
+                },
+            };
+            this.state.set(next);
+        }
+    }
+}
+
+impl<S, B, ResB, K, V, L, U, T> fmt::Debug for AuthFuture<S, B, ResB, K, V, L, U, T>
+where
+    S: Service<Request<McpBody>>,
+    K: KeyStore<VerificationKeyId>,
+    V: RevocationStore,
+    L: RateLimitStore,
+    U: KeyStore<UpstreamKeyId>,
+    T: SessionStore,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthFuture").finish_non_exhaustive()
+    }
+}

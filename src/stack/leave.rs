@@ -1,0 +1,170 @@
+//! The way out: what becomes of an answer.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, response::Parts};
+
+use super::{AuthBody, gates::Gates};
+use crate::{
+    error::StoreError,
+    keys::UpstreamKey,
+    layers::{
+        audit_log::Recorder,
+        key_map::KeyMapBody,
+        list_filter::{self, Begun, Collect, Filter, ListFilterBody, begin},
+        origin_guard,
+        session_guard::{Binding, unnamed},
+        shared::Common,
+        stream_guard::{Guarded, StreamGuardBody, guard},
+    },
+    reject::{RejectBody, Rejection},
+    revocation::RevocationStore,
+    session::{SessionOwner, SessionStore},
+};
+
+/// What is known of a request whose answer is awaited.
+pub(super) struct Leaving<V, T> {
+    pub(super) recorder: Recorder,
+    pub(super) origin: Option<origin_guard::Leaving>,
+    pub(super) binding: Option<Box<Binding<T>>>,
+    pub(super) key: Option<UpstreamKey>,
+    pub(super) filter: Option<Box<Filter>>,
+    pub(super) guarded: Option<Box<Guarded<V>>>,
+    /// When the service behind was called, where anybody wants to know.
+    pub(super) called: Option<Instant>,
+}
+
+/// A list of which nothing is shown before it is whole.
+pub(super) struct Collecting<B> {
+    pub(super) collect: std::pin::Pin<Box<Collect<StreamGuardBody<B>>>>,
+    filter: Box<Filter>,
+    head: Parts,
+}
+
+/// What comes of an answer.
+pub(super) enum Left<B, Q> {
+    Answered(Response<AuthBody<B>>),
+    Collecting(Box<Collecting<B>>),
+    /// The store of sessions takes in what the answer says.
+    Storing(Q, Box<Response<AuthBody<B>>>),
+}
+
+impl<V: RevocationStore, T: SessionStore> Leaving<V, T> {
+    /// The service behind has answered.
+    #[inline]
+    pub(super) fn answered<B: RejectBody, K, L, U>(
+        &mut self,
+        gates: &Gates<K, V, L, U, T>,
+        response: Response<B>,
+    ) -> Left<B, T::Future> {
+        let (mut head, body) = response.into_parts();
+        let body = guard(&mut head, body, self.guarded.take());
+        let Some(filter) = self.filter.take() else {
+            return self.shown(gates, head, ListFilterBody::untouched(body));
+        };
+        match begin(&mut head, body, filter) {
+            Begun::Passes(body) => self.shown(gates, head, body),
+            Begun::Collecting(collect, filter) => Left::Collecting(Box::new(Collecting {
+                collect,
+                filter,
+                head,
+            })),
+            Begun::Fails(filter, why) => {
+                Left::Answered(self.refuse(filter.common(), filter.fail(why)))
+            }
+        }
+    }
+
+    /// The whole of a list is there.
+    pub(super) fn collected<B: RejectBody, K, L, U>(
+        &mut self,
+        gates: &Gates<K, V, L, U, T>,
+        collecting: Collecting<B>,
+        collected: Result<(Bytes, Option<HeaderMap>), list_filter::Unfiltered>,
+    ) -> Left<B, T::Future> {
+        let Collecting {
+            filter, mut head, ..
+        } = collecting;
+        match list_filter::end(&mut head, collected, &filter) {
+            Ok(body) => self.shown(gates, head, body),
+            Err(why) => Left::Answered(self.refuse(filter.common(), filter.fail(why))),
+        }
+    }
+
+    #[inline]
+    fn shown<B: RejectBody, K, L, U>(
+        &mut self,
+        gates: &Gates<K, V, L, U, T>,
+        mut head: Parts,
+        body: ListFilterBody<StreamGuardBody<B>>,
+    ) -> Left<B, T::Future> {
+        let at = self.note_time();
+        let key = self.key.take();
+        let asked = self.recorder.facts.request.as_ref();
+        let keys = &gates.keys;
+        if let Err(no) = keys.guard(head.status, &mut head.headers, key.as_ref(), asked) {
+            return Left::Answered(self.refuse(&keys.common, no));
+        }
+        let question = match &self.binding {
+            None => {
+                unnamed(&mut head.headers);
+                Ok(None)
+            }
+            Some(binding) => binding.answered(head.status, &mut head.headers),
+        };
+        let body = AuthBody::new(KeyMapBody::new(body, key));
+        match question {
+            Ok(None) => Left::Answered(self.done(Response::from_parts(head, body), at)),
+            Ok(Some(question)) => {
+                Left::Storing(question, Box::new(Response::from_parts(head, body)))
+            }
+            Err(no) => Left::Answered(self.refuse(&gates.sessions.common, no)),
+        }
+    }
+
+    /// The store of sessions has taken in what the answer says.
+    pub(super) fn stored<B: RejectBody>(
+        &mut self,
+        response: Response<AuthBody<B>>,
+        answer: Result<Option<SessionOwner>, StoreError>,
+    ) -> Response<AuthBody<B>> {
+        match self.binding.take() {
+            Some(binding) => match binding.stored(answer) {
+                Ok(()) => self.done(response, None),
+                Err(no) => self.refuse(&binding.config.common, no),
+            },
+            None => self.done(response, None),
+        }
+    }
+
+    /// The service behind failed without an answer.
+    pub(super) fn failed(&mut self) {
+        self.note_time();
+        self.recorder.failed();
+    }
+
+    /// Notes how long the service behind took until now.
+    #[inline]
+    fn note_time(&mut self) -> Option<Instant> {
+        let called = self.called?;
+        let now = Instant::now();
+        self.recorder.facts.upstream = Some(now.saturating_duration_since(called));
+        Some(now)
+    }
+
+    fn refuse<B: RejectBody>(&mut self, common: &Common, no: Rejection) -> Response<B> {
+        self.done(common.respond(no), None)
+    }
+
+    /// The answer as the client sees it, and as of when, if that is known.
+    #[inline]
+    fn done<B>(&mut self, mut response: Response<B>, at: Option<Instant>) -> Response<B> {
+        if let Some(origin) = self.origin.take() {
+            origin.head(response.headers_mut());
+        }
+        let (status, extensions) = (response.status(), response.extensions());
+        self.recorder.answered(status, extensions, at);
+        response
+    }
+}
