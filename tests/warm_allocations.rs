@@ -108,10 +108,10 @@ fn the_token_check_makes_three() {
 }
 
 #[test]
-fn the_whole_stack_makes_nine() {
+fn the_whole_stack_makes_seven() {
     let bare = allocations(&service_fn(answer::<Body>));
     let guarded = stack().layer(service_fn(answer::<McpBody>));
-    // The extensions, their table and the four things in them; the audit trail; the message and the
+    // The extensions, their table and the three things in them; the message and the
     // name of its tool.
-    assert_eq!(allocations(&guarded) - bare, 9);
+    assert_eq!(allocations(&guarded) - bare, 7);
 }
