@@ -8,13 +8,12 @@ pub(crate) struct RequestName([u8; 32]);
 
 impl RequestName {
     pub(crate) fn new(process: u64, request: u64) -> Self {
-        const DIGITS: [u8; 16] = *b"0123456789abcdef";
         let mut name = [b'0'; 32];
-        for (digits, mut number) in name.chunks_exact_mut(16).zip([process, request]) {
-            for digit in digits.iter_mut().rev() {
-                let value = usize::try_from(number & 0xf).unwrap_or(0);
-                *digit = DIGITS.get(value).copied().unwrap_or(b'0');
-                number >>= 4;
+        for (digits, number) in name.chunks_exact_mut(16).zip([process, request]) {
+            for (pair, byte) in digits.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+                for (digit, value) in pair.iter_mut().zip([byte >> 4, byte & 0xf]) {
+                    *digit = value + if value < 10 { b'0' } else { b'a' - 10 };
+                }
             }
         }
         Self(name)

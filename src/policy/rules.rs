@@ -5,6 +5,8 @@ use std::{
     ops::Bound,
 };
 
+use foldhash::fast::RandomState;
+
 use crate::{error::ConfigError, policy::Requirement};
 
 /// The rules for one kind of thing. A look-up costs the same for ten rules and for ten thousand.
@@ -12,7 +14,8 @@ use crate::{error::ConfigError, policy::Requirement};
 pub(super) struct Rules {
     /// What the policy file calls it: `tools`.
     table: &'static str,
-    exact: HashMap<Box<str>, Requirement>,
+    /// Whoever asks adds none, so a quick hash will do.
+    exact: HashMap<Box<str>, Requirement, RandomState>,
     /// By what stands before the `*`, in order: all that a name begins with stands at or before it.
     globs: BTreeMap<Box<[u8]>, (Box<str>, Requirement)>,
 }
@@ -29,7 +32,7 @@ impl Rules {
     pub(super) fn new(table: &'static str) -> Self {
         Self {
             table,
-            exact: HashMap::new(),
+            exact: HashMap::default(),
             globs: BTreeMap::new(),
         }
     }

@@ -2,7 +2,6 @@
 
 use std::{
     future::Future,
-    mem,
     pin::Pin,
     sync::{Arc, LazyLock},
     task::{Context, Poll, Waker, ready},
@@ -20,16 +19,16 @@ use crate::{
     error::StoreError,
     keys::{KeyStore, UpstreamKey, UpstreamKeyId, VerificationKey, VerificationKeyId},
     layers::{
-        audit_log::Recorder,
+        audit_log::{Recorder, SESSION},
         jwt_validate::{Checked, Waiting},
         key_map,
-        list_filter::{Filter, ask_for_plain},
+        list_filter::{self, Filter},
         mcp_request::{McpBody, Reading, expects_message, message, no_message},
         origin_guard::{self, Entered, is_preflight, preflight},
         rate_limit::{self, Known, Takes},
-        session_guard::{self, Binding, named_by},
-        shared::Common,
-        stream_guard::{Guarded, guarded},
+        session_guard::{self, Binding},
+        shared::{Common, fields},
+        stream_guard,
     },
     mcp::McpRequest,
     policy::Granted,
@@ -38,7 +37,6 @@ use crate::{
     revocation::{Revocation, RevocationStore},
     session::{SessionOwner, SessionStore},
     token::VerifiedToken,
-    trail::AuthTrail,
 };
 
 /// A request on its way in. It stands still at a gate whose answer is late.
@@ -50,20 +48,15 @@ where
     U: KeyStore<UpstreamKeyId>,
     T: SessionStore,
 {
-    head: Parts,
     body: Reading<B>,
     message: McpBody,
     gate: Gate<K::Future, V::Future, T::Future, Takes<L>, U::Future>,
     /// When it came in, or went on. No time passes between the gates.
     pub(super) now: UnixTime,
-    /// It knows the caller, and what is asked, once they are known.
-    pub(super) recorder: Recorder,
-    origin: origin_guard::Leaving,
-    binding: Option<Box<Binding<T>>>,
     granted: Option<Granted>,
-    key: Option<UpstreamKey>,
-    filter: Option<Box<Filter>>,
-    guarded: Option<Box<Guarded<V>>>,
+    /// What its answer will be held against, as far as it is known. The recorder knows the caller,
+    /// and what is asked.
+    pub(super) leaving: Leaving<V, T>,
 }
 
 /// The gate that a request stands at, with the question whose answer it needs.
@@ -103,28 +96,22 @@ where
     T: SessionStore,
 {
     #[inline]
-    pub(super) fn new(request: Request<B>, gates: &Gates<K, V, L, U, T>) -> Self {
-        let (head, body) = request.into_parts();
-        let now = gates.now();
-        let recorder = match &gates.audit {
-            Some(audit) => {
-                Recorder::start(Arc::clone(audit), &head.method, &head.headers, Some(now))
-            }
-            None => Recorder::for_trail(head.extensions.get::<AuthTrail>().cloned()),
-        };
+    pub(super) fn new(body: B, now: UnixTime) -> Self {
         Self {
-            head,
             body: Reading::new(body),
             message: McpBody::default(),
             gate: Gate::Origin,
             now,
-            recorder,
-            origin: origin_guard::Leaving::Plain,
-            binding: None,
             granted: None,
-            key: None,
-            filter: None,
-            guarded: None,
+            leaving: Leaving {
+                recorder: Recorder::default(),
+                origin: Some(origin_guard::Leaving::Plain),
+                binding: None,
+                key: None,
+                filter: None,
+                guarded: None,
+                called: None,
+            },
         }
     }
 
@@ -134,16 +121,18 @@ where
     pub(super) fn go_on<ResB: RejectBody>(
         &mut self,
         gates: &Gates<K, V, L, U, T>,
+        head: &mut Parts,
         context: Option<&mut Context<'_>>,
     ) -> Poll<Result<(), Box<Response<AuthBody<ResB>>>>> {
-        let stop = ready!(self.pass(gates, context));
-        Poll::Ready(stop.map_err(|stop| Box::new(self.answer(gates, stop))))
+        let stop = ready!(self.pass(gates, head, context));
+        Poll::Ready(stop.map_err(|stop| Box::new(self.answer(gates, head, stop))))
     }
 
     #[inline]
     fn pass<'g>(
         &mut self,
         gates: &'g Gates<K, V, L, U, T>,
+        head: &mut Parts,
         context: Option<&mut Context<'_>>,
     ) -> Poll<Result<(), Stop<'g>>> {
         let is_called = context.is_none();
@@ -151,16 +140,16 @@ where
         let context = context.unwrap_or(&mut nobody);
         loop {
             let passed = match &mut self.gate {
-                Gate::Origin => self.arrive(gates),
+                Gate::Origin => self.arrive(gates, head),
                 Gate::Token(question, waiting) => {
                     let answer = ready!(Pin::new(question).poll(context));
                     let checked = gates.tokens.check_waiting(waiting, answer);
                     judged(gates.tokens.common(), checked)
-                        .and_then(|token| self.verified(gates, token))
+                        .and_then(|token| self.verified(gates, head, token))
                 }
                 Gate::Revocation(question) => {
                     let answer = ready!(Pin::new(question).poll(context));
-                    self.checked(gates, answer)
+                    self.checked(gates, head, answer)
                 }
                 Gate::Message => {
                     let reading = Pin::new(&mut self.body);
@@ -169,19 +158,20 @@ where
                     } else {
                         reading.poll(context, &gates.messages)
                     });
-                    judged(&gates.messages.common, body).and_then(|body| self.read(gates, body))
+                    judged(&gates.messages.common, body)
+                        .and_then(|body| self.read(gates, head, body))
                 }
                 Gate::Session(question) => {
                     let answer = ready!(Pin::new(question).poll(context));
-                    self.looked_up(gates, answer)
+                    self.looked_up(gates, head, answer)
                 }
                 Gate::Limit(question) => {
                     let answer = ready!(Pin::new(question).poll(context));
-                    self.counted(gates, answer)
+                    self.counted(gates, head, answer)
                 }
                 Gate::Key(question) => {
                     let answer = ready!(Pin::new(question).poll(context));
-                    self.keyed(gates, answer)
+                    self.keyed(gates, head, answer)
                 }
                 Gate::Passed => return Poll::Ready(Ok(())),
             };
@@ -193,14 +183,14 @@ where
 
     /// The request as the service behind sees it, and what its answer is held against.
     #[inline]
-    pub(super) fn passed(self) -> (Request<McpBody>, Leaving<V, T>) {
+    pub(super) fn passed(self, mut head: Parts) -> (Request<McpBody>, Leaving<V, T>) {
         let Self {
-            mut head,
             message,
-            recorder,
+            granted,
+            mut leaving,
             ..
         } = self;
-        let facts = &recorder.facts;
+        let facts = &leaving.recorder.facts;
         let extensions = &mut head.extensions;
         make_room(extensions);
         if let Some(token) = &facts.token {
@@ -209,18 +199,10 @@ where
         if let Some(asked) = &facts.request {
             extensions.insert(asked.clone());
         }
-        if let Some(granted) = self.granted {
+        if let Some(granted) = granted {
             extensions.insert(granted);
         }
-        let leaving = Leaving {
-            called: recorder.is_heard().then(Instant::now),
-            recorder,
-            origin: Some(self.origin),
-            binding: self.binding,
-            key: self.key,
-            filter: self.filter,
-            guarded: self.guarded,
-        };
+        leaving.called = leaving.recorder.is_heard().then(Instant::now);
         (Request::from_parts(head, message), leaving)
     }
 
@@ -228,22 +210,24 @@ where
     fn answer<ResB: RejectBody>(
         &mut self,
         gates: &Gates<K, V, L, U, T>,
+        head: &Parts,
         stop: Stop<'_>,
     ) -> Response<AuthBody<ResB>> {
         let mut response = match stop {
             Stop::Refused(common, rejection) => common.respond(rejection),
-            Stop::Metadata => gates.document.answer(&self.head.method, &self.head.headers),
+            Stop::Metadata => gates.document.answer(&head.method, &head.headers),
             Stop::Preflight(cors) => return preflight(cors),
         };
-        let origin = mem::replace(&mut self.origin, origin_guard::Leaving::Open);
-        origin.head(response.headers_mut());
+        if let Some(origin) = self.leaving.origin.take() {
+            origin.head(response.headers_mut());
+        }
         response
     }
 
     /// What every request has that was read; without it none goes on.
     #[inline]
     fn known<'g>(&self, common: &'g Common) -> Result<(&VerifiedToken, &McpRequest), Stop<'g>> {
-        let facts = &self.recorder.facts;
+        let facts = &self.leaving.recorder.facts;
         match (&facts.token, &facts.request) {
             (Some(token), Some(asked)) => Ok((token, asked)),
             _ => Err(Stop::Refused(common, Rejection::layer_missing())),
@@ -252,21 +236,41 @@ where
 
     /// Who may ask, and whether he asks for what is open to all.
     #[inline]
-    fn arrive<'g>(&mut self, gates: &'g Gates<K, V, L, U, T>) -> Result<(), Stop<'g>> {
+    fn arrive<'g>(
+        &mut self,
+        gates: &'g Gates<K, V, L, U, T>,
+        head: &mut Parts,
+    ) -> Result<(), Stop<'g>> {
         let Parts {
             method,
             uri,
             headers,
+            extensions,
             ..
-        } = &self.head;
-        let entered = gates.origins.enter(method, uri, headers);
+        } = head;
+        let names = [
+            &header::HOST,
+            &header::ORIGIN,
+            &header::AUTHORIZATION,
+            &SESSION,
+        ];
+        let [host, origin, authorization, session] = fields(headers, names);
+        let recorder = &mut self.leaving.recorder;
+        match &gates.audit {
+            Some(audit) => {
+                let audit = Arc::clone(audit);
+                recorder.start(audit, method, session.first(), Some(self.now));
+            }
+            None => recorder.tell(extensions.get()),
+        }
+        let entered = gates.origins.enter(method, uri, headers, [host, origin]);
         let is_open = matches!(entered, Ok(Entered::Passes(origin_guard::Leaving::Open)));
-        let action = &mut self.recorder.facts.action;
+        let action = &mut recorder.facts.action;
         if is_preflight(method, headers) && !is_open {
             *action = Some("preflight");
         }
         match judged(&gates.origins.common, entered)? {
-            Entered::Passes(origin) => self.origin = origin,
+            Entered::Passes(origin) => self.leaving.origin = Some(origin),
             Entered::Preflight(cors) => return Err(Stop::Preflight(cors)),
         }
         if gates.document.is_at(uri.path()) {
@@ -274,9 +278,11 @@ where
             return Err(Stop::Metadata);
         }
         let common = gates.tokens.common();
-        let checked = gates.tokens.check(headers, uri, common.now_or(self.now));
+        let checked = gates
+            .tokens
+            .check(authorization, uri, common.now_or(self.now));
         match judged(common, checked)? {
-            Checked::Verified(token) => self.verified(gates, token),
+            Checked::Verified(token) => self.verified(gates, head, token),
             Checked::Waits(question, waiting) => {
                 self.gate = Gate::Token(question, Box::new(waiting));
                 Ok(())
@@ -289,20 +295,21 @@ where
     fn verified<'g>(
         &mut self,
         gates: &'g Gates<K, V, L, U, T>,
+        head: &mut Parts,
         token: VerifiedToken,
     ) -> Result<(), Stop<'g>> {
-        self.head.headers.remove(header::AUTHORIZATION);
+        head.headers.remove(header::AUTHORIZATION);
         let question = gates
             .revocation
             .as_ref()
             .map(|config| config.store.status(&token));
-        self.recorder.facts.token = Some(token);
+        self.leaving.recorder.facts.token = Some(token);
         match question {
             Some(question) => {
                 self.gate = Gate::Revocation(question);
                 Ok(())
             }
-            None => self.unrevoked(gates),
+            None => self.unrevoked(gates, head),
         }
     }
 
@@ -310,35 +317,45 @@ where
     fn checked<'g>(
         &mut self,
         gates: &'g Gates<K, V, L, U, T>,
+        head: &mut Parts,
         answer: Result<Revocation, StoreError>,
     ) -> Result<(), Stop<'g>> {
         if let Some(config) = &gates.revocation {
             let (outcome, answer) = config.judge(answer);
-            self.recorder.facts.revocation = Some(outcome);
+            self.leaving.recorder.facts.revocation = Some(outcome);
             judged(&config.common, answer)?;
         }
-        self.unrevoked(gates)
+        self.unrevoked(gates, head)
     }
 
     #[inline]
-    fn unrevoked<'g>(&mut self, gates: &'g Gates<K, V, L, U, T>) -> Result<(), Stop<'g>> {
+    fn unrevoked<'g>(
+        &mut self,
+        gates: &'g Gates<K, V, L, U, T>,
+        head: &mut Parts,
+    ) -> Result<(), Stop<'g>> {
         let Parts {
             method, headers, ..
-        } = &mut self.head;
+        } = head;
         let common = &gates.messages.common;
         if judged(common, expects_message(method, headers))? {
             self.gate = Gate::Message;
             return Ok(());
         }
         let asked = judged(common, no_message(method, headers))?;
-        self.asked(gates, asked)
+        self.asked(gates, head, asked)
     }
 
     #[inline]
-    fn read<'g>(&mut self, gates: &'g Gates<K, V, L, U, T>, body: Bytes) -> Result<(), Stop<'g>> {
-        let asked = judged(&gates.messages.common, message(&self.head.headers, &body))?;
+    fn read<'g>(
+        &mut self,
+        gates: &'g Gates<K, V, L, U, T>,
+        head: &mut Parts,
+        body: Bytes,
+    ) -> Result<(), Stop<'g>> {
+        let asked = judged(&gates.messages.common, message(&head.headers, &body))?;
         self.message = McpBody::new(body);
-        self.asked(gates, asked)
+        self.asked(gates, head, asked)
     }
 
     /// What is asked, and in whose session.
@@ -346,36 +363,42 @@ where
     fn asked<'g>(
         &mut self,
         gates: &'g Gates<K, V, L, U, T>,
+        head: &mut Parts,
         asked: McpRequest,
     ) -> Result<(), Stop<'g>> {
         let sessions = &gates.sessions;
-        let named = named_by(&mut self.head.headers, &asked);
-        self.recorder.facts.request = Some(asked);
+        let named = session_guard::named_by(&mut head.headers, &asked);
+        self.leaving.recorder.facts.request = Some(asked);
         match judged(&sessions.common, named)? {
             Some(session) => {
                 let now = sessions.common.now_or(self.now);
                 self.gate = Gate::Session(sessions.store.owner(session, now));
                 Ok(())
             }
-            None => self.owned(gates),
+            None => self.owned(gates, head),
         }
     }
 
     fn looked_up<'g>(
         &mut self,
         gates: &'g Gates<K, V, L, U, T>,
+        head: &mut Parts,
         answer: Result<Option<SessionOwner>, StoreError>,
     ) -> Result<(), Stop<'g>> {
         let common = &gates.sessions.common;
         let (token, asked) = self.known(common)?;
         let caller = SessionOwner::of(token.principal());
         judged(common, session_guard::judge(answer, &caller, Some(asked)))?;
-        self.owned(gates)
+        self.owned(gates, head)
     }
 
     /// What is granted, and what it takes.
     #[inline]
-    fn owned<'g>(&mut self, gates: &'g Gates<K, V, L, U, T>) -> Result<(), Stop<'g>> {
+    fn owned<'g>(
+        &mut self,
+        gates: &'g Gates<K, V, L, U, T>,
+        head: &mut Parts,
+    ) -> Result<(), Stop<'g>> {
         let common = &gates.scopes.common;
         let (token, asked) = self.known(common)?;
         let Parts {
@@ -383,7 +406,7 @@ where
             headers,
             extensions,
             ..
-        } = &self.head;
+        } = head;
         let binding = Binding::of(&gates.sessions, method, headers, token, asked);
         let granted = gates.scopes.judge(token, asked, common.now_or(self.now));
         let takes = match (&granted, &gates.limits) {
@@ -398,8 +421,8 @@ where
             }
             _ => Ok(None),
         };
-        self.binding = binding;
-        self.recorder.facts.required = Some(match &granted {
+        self.leaving.binding = binding;
+        self.leaving.recorder.facts.required = Some(match &granted {
             Ok(granted) => granted.grant().scope().clone(),
             Err(rejection) => rejection.required().clone(),
         });
@@ -410,7 +433,7 @@ where
                 Ok(())
             }
             (Err(rejection), Some(limits)) => Err(Stop::Refused(&limits.common, rejection)),
-            _ => self.within_limits(gates),
+            _ => self.within_limits(gates, head),
         }
     }
 
@@ -418,23 +441,28 @@ where
     fn counted<'g>(
         &mut self,
         gates: &'g Gates<K, V, L, U, T>,
+        head: &mut Parts,
         answer: Result<Verdict, StoreError>,
     ) -> Result<(), Stop<'g>> {
-        let facts = &mut self.recorder.facts;
+        let facts = &mut self.leaving.recorder.facts;
         let (outcome, counted) = rate_limit::judge(answer, facts.request.as_ref());
         facts.rate_limit = outcome;
         if let Some(limits) = &gates.limits {
             judged(&limits.common, counted)?;
         }
-        self.within_limits(gates)
+        self.within_limits(gates, head)
     }
 
     /// Which key the service behind is to see.
     #[inline]
-    fn within_limits<'g>(&mut self, gates: &'g Gates<K, V, L, U, T>) -> Result<(), Stop<'g>> {
-        gates.keys.strip(&mut self.head.headers);
+    fn within_limits<'g>(
+        &mut self,
+        gates: &'g Gates<K, V, L, U, T>,
+        head: &mut Parts,
+    ) -> Result<(), Stop<'g>> {
+        gates.keys.strip(&mut head.headers);
         let Some(store) = &gates.keys.store else {
-            return self.equipped(gates);
+            return self.equipped(gates, head);
         };
         let (token, asked) = self.known(&gates.keys.common)?;
         let grant = self.granted.as_ref().map(|granted| granted.grant().clone());
@@ -447,35 +475,40 @@ where
     fn keyed<'g>(
         &mut self,
         gates: &'g Gates<K, V, L, U, T>,
+        head: &mut Parts,
         answer: Result<Option<UpstreamKey>, StoreError>,
     ) -> Result<(), Stop<'g>> {
-        let facts = &mut self.recorder.facts;
+        let facts = &mut self.leaving.recorder.facts;
         let key = key_map::judge(answer, facts.request.as_ref());
         let key = judged(&gates.keys.common, key)?;
         facts.key_name = Some(Arc::clone(key.name()));
-        gates.keys.inject(&key, &mut self.head.headers);
-        self.key = Some(key);
-        self.equipped(gates)
+        gates.keys.inject(&key, &mut head.headers);
+        self.leaving.key = Some(key);
+        self.equipped(gates, head)
     }
 
     /// What of the answer is shown, and for how long.
     #[inline]
-    fn equipped<'g>(&mut self, gates: &'g Gates<K, V, L, U, T>) -> Result<(), Stop<'g>> {
+    fn equipped<'g>(
+        &mut self,
+        gates: &'g Gates<K, V, L, U, T>,
+        head: &mut Parts,
+    ) -> Result<(), Stop<'g>> {
         let common = &gates.streams.common;
         let (token, asked) = self.known(common)?;
         let lists = gates.lists.as_ref();
         let filter = lists.and_then(|lists| Filter::of(lists, token, asked));
-        let guarded = guarded(&gates.streams, &self.head.method, token, asked);
+        let guarded = stream_guard::guarded(&gates.streams, &head.method, token, asked);
         if filter.is_some() {
-            ask_for_plain(&mut self.head.headers);
+            list_filter::ask_for_plain(&mut head.headers);
         }
         if guarded.is_err() {
-            let noted = &mut self.recorder.facts.rate_limit;
+            let noted = &mut self.leaving.recorder.facts.rate_limit;
             noted.get_or_insert(AuditRateLimit::Limited);
         }
-        self.guarded =
-            judged(common, guarded)?.map(|guarded| guarded.telling(self.recorder.trail().cloned()));
-        self.filter = filter;
+        self.leaving.guarded = judged(common, guarded)?
+            .map(|guarded| guarded.telling(self.leaving.recorder.trail().cloned()));
+        self.leaving.filter = filter;
         self.gate = Gate::Passed;
         Ok(())
     }

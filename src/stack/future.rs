@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, request::Parts};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -60,6 +60,7 @@ where
     U: KeyStore<UpstreamKeyId>,
     T: SessionStore,
 {
+    pub(super) head: Parts,
     pub(super) entering: Entering<B, K, V, L, U, T>,
     pub(super) ready: S,
 }
@@ -168,18 +169,20 @@ where
                     let Some(mut waiting) = slot.take() else {
                         return Poll::Pending;
                     };
-                    waiting.entering.now = gates.now();
-                    let Poll::Ready(passed) = waiting.entering.go_on(gates, Some(context)) else {
+                    let Waiting { head, entering, .. } = &mut *waiting;
+                    entering.now = gates.now();
+                    let Poll::Ready(passed) = entering.go_on(gates, head, Some(context)) else {
                         *slot = Some(waiting);
                         return Poll::Pending;
                     };
                     let Waiting {
+                        head,
                         mut entering,
                         mut ready,
                     } = *waiting;
                     match passed {
                         Ok(()) => {
-                            let (request, leaving) = entering.passed();
+                            let (request, leaving) = entering.passed(head);
                             let leaving = this.leaving.insert(leaving);
                             let watch = Watch(&mut leaving.recorder);
                             let future = ready.call(request);
@@ -189,7 +192,7 @@ where
                         }
                         Err(response) => {
                             let (status, extensions) = (response.status(), response.extensions());
-                            entering.recorder.answered(status, extensions, None);
+                            entering.leaving.recorder.answered(status, extensions, None);
                             return Poll::Ready(Ok(*response));
                         }
                     }

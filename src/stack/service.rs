@@ -89,17 +89,27 @@ where
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let gates = Arc::clone(&self.gates);
-        let mut entering = Entering::new(request, &gates);
-        match entering.go_on(&gates, None) {
+        let (mut head, body) = request.into_parts();
+        let mut entering = Entering::new(body, gates.now());
+        match entering.go_on(&gates, &mut head, None) {
             Poll::Ready(Ok(())) => {
-                let (request, leaving) = entering.passed();
+                let (request, leaving) = entering.passed(head);
                 AuthFuture::passed(gates, self.inner.call(request), leaving)
             }
-            Poll::Ready(Err(response)) => AuthFuture::stopped(gates, entering.recorder, *response),
+            Poll::Ready(Err(response)) => {
+                AuthFuture::stopped(gates, entering.leaving.recorder, *response)
+            }
             Poll::Pending => {
                 let not_ready = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, not_ready);
-                AuthFuture::entering(gates, Waiting { entering, ready })
+                AuthFuture::entering(
+                    gates,
+                    Waiting {
+                        head,
+                        entering,
+                        ready,
+                    },
+                )
             }
         }
     }

@@ -13,6 +13,8 @@ use std::{
     sync::Arc,
 };
 
+use foldhash::fast::RandomState;
+
 use self::keys::Keys;
 pub use self::{policy::KeyScopePolicy, rule::KeyRule};
 use crate::{
@@ -59,7 +61,8 @@ pub struct KeyMap(Arc<Inner>);
 
 #[derive(Clone, Default)]
 struct Inner {
-    users: HashMap<Arc<str>, Keys>,
+    /// Whoever asks adds none, so a quick hash will do.
+    users: HashMap<Arc<str>, Keys, RandomState>,
     rules: Vec<KeyRule>,
     hierarchy: ScopeHierarchy,
 }

@@ -30,5 +30,5 @@ mod service;
 pub use self::{future::AuditFuture, layer::AuditLogLayer, service::AuditLogService};
 pub(crate) use self::{
     layer::Config,
-    recorder::{Recorder, Watch},
+    recorder::{Recorder, SESSION, Watch},
 };

@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc, time::Instant};
 
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{Extensions, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::{
     event::{self, End},
@@ -16,9 +16,11 @@ use crate::{
     trail::{AuthTrail, Facts},
 };
 
-const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(crate) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
-/// Tells what happened to a request, once: when it is answered, fails, or is dropped.
+/// Tells what happened to a request, once: when it is answered, fails, or is dropped. Until it is
+/// started nobody is told.
+#[derive(Default)]
 pub(crate) struct Recorder {
     /// `None`: nothing is told to a sink, or it was.
     started: Option<Started>,
@@ -41,34 +43,27 @@ impl Recorder {
     /// For a sink; `now` is the time of the system's clock, where it was read.
     #[inline]
     pub(crate) fn start(
+        &mut self,
         config: Arc<Config>,
         method: &Method,
-        headers: &HeaderMap,
+        session: Option<&HeaderValue>,
         now: Option<UnixTime>,
-    ) -> Self {
-        Self {
-            started: Some(Started {
-                at: now
-                    .filter(|_| config.clock.is_none())
-                    .unwrap_or_else(|| config.now()),
-                config,
-                method: method.clone(),
-                session: headers.get(SESSION).cloned(),
-                since: Instant::now(),
-            }),
-            facts: Facts::default(),
-            trail: None,
-        }
+    ) {
+        self.started = Some(Started {
+            at: now
+                .filter(|_| config.clock.is_none())
+                .unwrap_or_else(|| config.now()),
+            config,
+            method: method.clone(),
+            session: session.cloned(),
+            since: Instant::now(),
+        });
     }
 
-    /// For an audit log outside, if there is one.
+    /// Lets an audit log outside know, if there is one.
     #[inline]
-    pub(crate) fn for_trail(trail: Option<AuthTrail>) -> Self {
-        Self {
-            started: None,
-            facts: Facts::default(),
-            trail,
-        }
+    pub(crate) fn tell(&mut self, trail: Option<&AuthTrail>) {
+        self.trail = trail.cloned();
     }
 
     /// The trail for others.

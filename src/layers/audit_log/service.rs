@@ -6,7 +6,11 @@ use std::{
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{AuditFuture, layer::Config, recorder::Recorder};
+use super::{
+    AuditFuture,
+    layer::Config,
+    recorder::{Recorder, SESSION},
+};
 
 /// The service of [`AuditLogLayer`](crate::AuditLogLayer).
 #[derive(Clone, Debug)]
@@ -41,7 +45,9 @@ where
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let config = Arc::clone(&self.config);
-        let mut recorder = Recorder::start(config, request.method(), request.headers(), None);
+        let mut recorder = Recorder::default();
+        let session = request.headers().get(SESSION);
+        recorder.start(config, request.method(), session, None);
         if let Some(trail) = recorder.trail() {
             let trail = trail.clone();
             request.extensions_mut().insert(trail);

@@ -1,6 +1,8 @@
 //! Finds the bearer token of a request (RFC 6750 section 2).
 
-use http::{HeaderMap, HeaderValue, Uri, header};
+use http::{HeaderValue, Uri};
+
+use crate::layers::shared::{Field, Several};
 
 /// What a request carries.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,15 +17,15 @@ pub(super) enum Bearer<'a> {
 
 /// Finds the one token. Only its place is judged here, not what it is: whether it is [`one`] is asked
 /// of tokens that were not verified before, for no other has a byte of it looked at.
-pub(super) fn find<'a>(headers: &'a HeaderMap, uri: &Uri) -> Bearer<'a> {
+#[inline]
+pub(super) fn find<'a>(authorization: Field<'a>, uri: &Uri) -> Bearer<'a> {
     if uri.query().is_some_and(has_access_token) {
         return Bearer::Malformed("A token was sent in the query");
     }
-    let mut fields = headers.get_all(header::AUTHORIZATION).iter();
-    match (fields.next(), fields.next()) {
-        (None, _) => Bearer::None,
-        (Some(field), None) => of_field(field),
-        (Some(_), Some(_)) => Bearer::Malformed("Several Authorization fields were sent"),
+    match authorization.only() {
+        Ok(None) => Bearer::None,
+        Ok(Some(field)) => of_field(field),
+        Err(Several) => Bearer::Malformed("Several Authorization fields were sent"),
     }
 }
 
@@ -87,14 +89,18 @@ fn percent_decoded(text: &str) -> std::borrow::Cow<'_, str> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::*;
+    use http::{HeaderMap, header};
 
-    fn found(fields: &[&str], uri: &str) -> String {
+    use super::*;
+    use crate::layers::shared::fields;
+
+    fn found(values: &[&str], uri: &str) -> String {
         let mut headers = HeaderMap::new();
-        for field in fields {
+        for field in values {
             headers.append(header::AUTHORIZATION, field.parse().unwrap());
         }
-        match find(&headers, &uri.parse().unwrap()) {
+        let [authorization] = fields(&headers, [&header::AUTHORIZATION]);
+        match find(authorization, &uri.parse().unwrap()) {
             Bearer::None => "none".into(),
             Bearer::Token(token) if one(token).is_err() => "malformed".into(),
             Bearer::Token(token) => format!("token {}", String::from_utf8_lossy(token)),

@@ -3,7 +3,7 @@
 use std::{task::Poll, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, Uri};
+use http::{StatusCode, Uri};
 
 use super::{
     bearer::{self, Bearer},
@@ -14,7 +14,7 @@ use crate::{
     clock::UnixTime,
     error::{Reason, StoreError},
     keys::{KeyStore, VerificationKey, VerificationKeyId},
-    layers::shared::{Common, at_once},
+    layers::shared::{Common, Field, at_once},
     reject::Rejection,
     token::{TokenError, UnverifiedToken, VerifiedToken},
 };
@@ -57,18 +57,18 @@ impl<K> Gate<K> {
         &self.config.common
     }
 
-    /// Checks the token that the head carries. A key that is there at once is used at once.
+    /// Checks the token of the field `Authorization`. A key that is there at once is used at once.
     #[inline]
     pub(crate) fn check(
         &self,
-        headers: &HeaderMap,
+        authorization: Field<'_>,
         uri: &Uri,
         now: UnixTime,
     ) -> Result<Checked<K::Future>, Rejection>
     where
         K: KeyStore<VerificationKeyId, Key = VerificationKey>,
     {
-        let token = match bearer::find(headers, uri) {
+        let token = match bearer::find(authorization, uri) {
             Bearer::Token(token) => token,
             Bearer::None => return Err(self.refusals.no_token()),
             Bearer::Malformed(why) => return Err(self.refusals.malformed(why)),

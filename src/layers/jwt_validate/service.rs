@@ -14,7 +14,7 @@ use super::{
 use crate::{
     error::StoreError,
     keys::{KeyStore, VerificationKey, VerificationKeyId},
-    layers::shared::{Common, Judge, ResponseFuture, trail},
+    layers::shared::{Common, Judge, ResponseFuture, fields, trail},
     reject::{RejectBody, Rejection},
     token::VerifiedToken,
 };
@@ -52,7 +52,8 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let gate = &self.gate;
         let now = gate.common().now();
-        match gate.check(request.headers(), request.uri(), now) {
+        let [authorization] = fields(request.headers(), [&header::AUTHORIZATION]);
+        match gate.check(authorization, request.uri(), now) {
             Ok(Checked::Verified(verified)) => {
                 admit(&mut request, verified);
                 ResponseFuture::call(&mut self.inner, request)

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, header};
 
-use crate::mcp::MirroredHeaders;
+use crate::{layers::shared::fields, mcp::MirroredHeaders};
 
 /// The mirrored headers, unless one stands there twice or under an alias.
 ///
@@ -59,14 +59,13 @@ fn stands_once(name: &str) -> bool {
 /// Whether the body is plain JSON in UTF-8: `application/json`, with that charset or none, and not
 /// encoded.
 pub(super) fn is_plain_json(headers: &HeaderMap) -> bool {
-    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    let (Some(content_type), None) = (types.next(), types.next()) else {
+    let [content_type, coding] =
+        fields(headers, [&header::CONTENT_TYPE, &header::CONTENT_ENCODING]);
+    let (Ok(Some(content_type)), Ok(coding)) = (content_type.only(), coding.only()) else {
         return false;
     };
-    let is_encoded = headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    let is_encoded =
+        coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
     // To the letter, as nearly all send it; else by its parts.
     let is_plain = content_type.as_bytes() == b"application/json"
         || content_type.to_str().is_ok_and(is_json_in_utf8);

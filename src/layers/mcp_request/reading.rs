@@ -21,7 +21,7 @@ pin_project! {
         body: B,
         pieces: Pieces,
         // Made when the body first lets us wait, so that a body that is there needs no runtime.
-        timer: Option<Timer>,
+        timer: Option<Box<Timer>>,
     }
 }
 
@@ -86,7 +86,7 @@ impl<B: Body<Data = Bytes>> Reading<B> {
             return Poll::Ready(body);
         }
         let timer = self.project().timer;
-        let timer = timer.get_or_insert_with(|| Timer::start(config));
+        let timer = timer.get_or_insert_with(|| Box::new(Timer::start(config)));
         ready!(timer.sleep.as_mut().poll(context));
         Poll::Ready(Err(too_slow()))
     }

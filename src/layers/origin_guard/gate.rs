@@ -1,7 +1,7 @@
 //! Who may come in, and what his answer is to say.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, header};
+use http::{HeaderMap, Method, Response, StatusCode, Uri, header};
 
 use super::{
     cors::{self, sign, strip},
@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     error::Reason,
+    layers::shared::{Field, Several},
     reject::{RejectBody, Rejection},
 };
 
@@ -70,30 +71,39 @@ enum Asker {
 }
 
 impl Config {
-    /// Whether a request may come in.
+    /// Whether a request may come in, by its fields `Host` and `Origin`.
     #[inline]
     pub(crate) fn enter(
         &self,
         method: &Method,
         uri: &Uri,
         headers: &HeaderMap,
+        [host, origin]: [Field<'_>; 2],
     ) -> Result<Entered, Rejection> {
-        Ok(Entered::Passes(match self.judge(method, uri, headers)? {
-            Asker::Anybody => Leaving::Open,
-            Asker::Client => Leaving::Plain,
-            Asker::Page => {
-                let cors = cors::headers(method, headers);
-                if *method == Method::OPTIONS {
-                    return Ok(Entered::Preflight(cors));
+        Ok(Entered::Passes(
+            match self.judge(method, uri, host, origin)? {
+                Asker::Anybody => Leaving::Open,
+                Asker::Client => Leaving::Plain,
+                Asker::Page => {
+                    let cors = cors::headers(method, headers);
+                    if *method == Method::OPTIONS {
+                        return Ok(Entered::Preflight(cors));
+                    }
+                    Leaving::Page(Box::new(cors))
                 }
-                Leaving::Page(Box::new(cors))
-            }
-        }))
+            },
+        ))
     }
 
-    fn judge(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Asker, Rejection> {
+    fn judge(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        host: Field<'_>,
+        origin: Field<'_>,
+    ) -> Result<Asker, Rejection> {
         let denied = |reason, message| Err(Rejection::new(reason, StatusCode::FORBIDDEN, message));
-        let host = host(uri, headers);
+        let host = authority(uri, host);
         if !host.is_some_and(|host| self.origins.allows_host(host)) {
             return denied(Reason::HostDenied, "The Host is not allowed");
         }
@@ -101,7 +111,7 @@ impl Config {
         if is_metadata && is_read(method) {
             return Ok(Asker::Anybody);
         }
-        let origin = match only(headers, &header::ORIGIN) {
+        let origin = match origin.only() {
             Ok(None) if is_metadata => return Ok(Asker::Anybody),
             Ok(None) => return Ok(Asker::Client),
             Ok(Some(origin)) => origin.to_str().ok(),
@@ -120,8 +130,8 @@ fn is_read(method: &Method) -> bool {
 }
 
 /// The host that was asked for, if it is one.
-fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
-    let field = match only(headers, &header::HOST) {
+fn authority<'a>(uri: &'a Uri, host: Field<'a>) -> Option<&'a str> {
+    let field = match host.only() {
         Ok(Some(field)) => Some(field.to_str().ok()?),
         Ok(None) => None,
         Err(Several) => return None,
@@ -130,16 +140,5 @@ fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     match (authority, field) {
         (Some(authority), Some(field)) => authority.eq_ignore_ascii_case(field).then_some(field),
         (authority, field) => authority.or(field),
-    }
-}
-
-/// A field that may stand once stands several times.
-struct Several;
-
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Several> {
-    let mut fields = headers.get_all(name).iter();
-    match (fields.next(), fields.next()) {
-        (field, None) => Ok(field),
-        _ => Err(Several),
     }
 }

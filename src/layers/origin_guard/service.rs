@@ -3,7 +3,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{Request, Response, header};
 use tower_service::Service;
 
 use super::{
@@ -11,7 +11,10 @@ use super::{
     gate::{Entered, Leaving, is_preflight, preflight},
     layer::Config,
 };
-use crate::{layers::shared::trail, reject::RejectBody};
+use crate::{
+    layers::shared::{fields, trail},
+    reject::RejectBody,
+};
 
 /// The service of [`OriginGuardLayer`](crate::OriginGuardLayer).
 #[derive(Clone, Debug)]
@@ -47,8 +50,10 @@ where
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let config = &self.config;
-        let entered = config.enter(request.method(), request.uri(), request.headers());
-        if is_preflight(request.method(), request.headers())
+        let (method, headers) = (request.method(), request.headers());
+        let origin = fields(headers, [&header::HOST, &header::ORIGIN]);
+        let entered = config.enter(method, request.uri(), headers, origin);
+        if is_preflight(method, headers)
             && !matches!(entered, Ok(Entered::Passes(Leaving::Open)))
             && let Some(trail) = trail(request.extensions())
         {

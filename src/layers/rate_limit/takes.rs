@@ -45,7 +45,7 @@ impl Several {
 pub struct Takes<L: RateLimitStore> {
     asked: Option<L::Future>,
     /// What is asked after that, if anything is.
-    left: Option<Left<L>>,
+    left: Option<Box<Left<L>>>,
     is_local: bool,
 }
 
@@ -62,10 +62,12 @@ impl<L: RateLimitStore> Takes<L> {
         let (quota, key, cost) = takes.first?;
         Some(Self {
             asked: Some(config.store.take(&key, &quota, cost, now)),
-            left: (!takes.others.is_empty()).then(|| Left {
-                config: Arc::clone(config),
-                now,
-                takes: takes.others.into_iter(),
+            left: (!takes.others.is_empty()).then(|| {
+                Box::new(Left {
+                    config: Arc::clone(config),
+                    now,
+                    takes: takes.others.into_iter(),
+                })
             }),
             is_local: false,
         })

@@ -3,6 +3,7 @@
 mod ask;
 mod common;
 mod fail_mode;
+mod fields;
 mod media;
 mod passing;
 mod rare;
@@ -11,6 +12,7 @@ pub(crate) use self::{
     ask::{Judge, ResponseFuture, at_once},
     common::{Common, common_settings, token, trail},
     fail_mode::FailMode,
+    fields::{Field, Several, fields},
     media::{is_encoded, is_event_stream, is_json},
     passing::Passing,
     rare::remove_rare,
