@@ -1,7 +1,5 @@
 //! Which header fields pass from one side to the other.
 
-use std::borrow::Cow;
-
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{CONNECTION, VIA},
@@ -70,27 +68,31 @@ fn is_hop_by_hop(name: &str) -> bool {
     )
 }
 
-/// Whether a field is one by which proxies tell where a request came from. Some servers read `_`
-/// as `-`.
+/// By these, and by all of `X-Forwarded-*`, proxies tell where a request came from.
+const OF_THE_WAY: [&str; 10] = [
+    "x-forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "x-original-host",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-host",
+];
+
 fn speaks_of_the_way(name: &str) -> bool {
-    let name = match name.contains('_') {
-        true => Cow::Owned(name.replace('_', "-")),
-        false => Cow::Borrowed(name),
-    };
-    name.starts_with("x-forwarded-")
-        || matches!(
-            &*name,
-            "x-forwarded"
-                | "x-real-ip"
-                | "x-client-ip"
-                | "x-cluster-client-ip"
-                | "true-client-ip"
-                | "cf-connecting-ip"
-                | "x-original-host"
-                | "x-original-url"
-                | "x-rewrite-url"
-                | "x-host"
-        )
+    const FORWARDED: &str = "x-forwarded-";
+    let start = name.get(..FORWARDED.len());
+    start.is_some_and(|start| reads_as(start, FORWARDED))
+        || OF_THE_WAY.iter().any(|other| reads_as(name, other))
+}
+
+/// Whether a server could take one name for the other. Some read `_` as `-`.
+fn reads_as(name: &str, other: &str) -> bool {
+    let mut pairs = name.bytes().zip(other.bytes());
+    name.len() == other.len() && pairs.all(|(a, b)| a == b || (a == b'_' && b == b'-'))
 }
 
 #[cfg(test)]
