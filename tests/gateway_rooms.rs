@@ -27,10 +27,20 @@ mod support;
 #[path = "../examples/gateway/upstream.rs"]
 mod upstream;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::Value;
@@ -67,6 +77,42 @@ async fn serve(url: &str) -> Served {
         let _ = stopped.await;
     }));
     Served { addr, stop, ended }
+}
+
+/// A service that counts its copies, and is ready at the second look.
+struct Slow {
+    copies: Arc<AtomicUsize>,
+    looks: usize,
+}
+
+impl Clone for Slow {
+    fn clone(&self) -> Self {
+        self.copies.fetch_add(1, Ordering::Relaxed);
+        Self {
+            copies: Arc::clone(&self.copies),
+            looks: self.looks,
+        }
+    }
+}
+
+impl<R> Service<R> for Slow {
+    type Response = Response<Empty<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.looks += 1;
+        if self.looks == 1 {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: R) -> Self::Future {
+        assert!(self.looks > 1, "called before it was ready");
+        ready(Ok(Response::default()))
+    }
 }
 
 /// Sends bytes and reads until the other side closes.
@@ -220,6 +266,27 @@ async fn both_versions_of_http_on_one_port() {
         let response = client.get(url).await.unwrap();
         assert_eq!(response.version(), expected);
         assert_eq!(response.status(), 200);
+    }
+}
+
+/// Each copy is one of the whole stack: a connection needs one, and one more where it must wait.
+#[tokio::test]
+async fn requests_of_a_connection_share_a_copy_of_the_service() {
+    let copies = Arc::new(AtomicUsize::new(0));
+    for (looks, expected) in [(1, 1), (0, 2)] {
+        copies.store(0, Ordering::Relaxed);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let service = Slow {
+            copies: Arc::clone(&copies),
+            looks,
+        };
+        tokio::spawn(serve::serve(listener, service, std::future::pending()));
+        let three = "GET / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(2)
+            + "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+        let answers = raw(addr, &three).await;
+        assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 3, "{answers}");
+        assert_eq!(copies.load(Ordering::Relaxed), expected);
     }
 }
 

@@ -1,28 +1,9 @@
 //! Which header fields pass from one side to the other.
 
-use std::borrow::Cow;
-
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{
-        ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, ORIGIN,
-        PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
-    },
+    header::{CONNECTION, VIA},
 };
-
-/// Fields that speak of one connection, whether or not `Connection` names them (RFC 9110 section
-/// 7.6.1).
-static HOP_BY_HOP: [HeaderName; 9] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-connection"),
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
 
 /// Removes what belongs to the connection that the message came by.
 ///
@@ -35,9 +16,10 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
+    for name in named {
         headers.remove(name);
     }
+    remove_all(headers, is_hop_by_hop);
 }
 
 /// Makes a request's fields ready for the upstream.
@@ -46,48 +28,71 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
 /// the answer can be read and filtered. What a client says about the way it came is not to be
 /// trusted, and nothing behind the gateway needs it.
 pub(crate) fn prepare_for_upstream(headers: &mut HeaderMap) {
-    for name in [
-        HOST,
-        ORIGIN,
-        ACCEPT_ENCODING,
-        EXPECT,
-        CONTENT_LENGTH,
-        FORWARDED,
-    ] {
-        headers.remove(name);
-    }
-    let claimed: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| speaks_of_the_way(name.as_str()))
-        .cloned()
-        .collect();
-    for name in claimed {
-        headers.remove(name);
-    }
+    remove_all(headers, |name| {
+        let is_for_the_gateway = matches!(
+            name,
+            "host" | "origin" | "accept-encoding" | "expect" | "content-length" | "forwarded"
+        );
+        is_for_the_gateway || speaks_of_the_way(name)
+    });
     headers.append(VIA, HeaderValue::from_static("1.1 mcp-auth"));
 }
 
-/// Whether a field is one by which proxies tell where a request came from. Some servers read `_`
-/// as `-`.
+/// Removes the fields with such names. Most messages have few of them or none: to read all names
+/// once is less work than to ask for each of many.
+fn remove_all(headers: &mut HeaderMap, is_such: impl Fn(&str) -> bool) {
+    let found: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_such(name.as_str()))
+        .cloned()
+        .collect();
+    for name in found {
+        headers.remove(name);
+    }
+}
+
+/// Whether a field speaks of one connection, whether or not `Connection` names it (RFC 9110 section
+/// 7.6.1).
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+/// By these, and by all of `X-Forwarded-*`, proxies tell where a request came from.
+const OF_THE_WAY: [&str; 10] = [
+    "x-forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "x-original-host",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-host",
+];
+
 fn speaks_of_the_way(name: &str) -> bool {
-    let name = match name.contains('_') {
-        true => Cow::Owned(name.replace('_', "-")),
-        false => Cow::Borrowed(name),
-    };
-    name.starts_with("x-forwarded-")
-        || matches!(
-            &*name,
-            "x-forwarded"
-                | "x-real-ip"
-                | "x-client-ip"
-                | "x-cluster-client-ip"
-                | "true-client-ip"
-                | "cf-connecting-ip"
-                | "x-original-host"
-                | "x-original-url"
-                | "x-rewrite-url"
-                | "x-host"
-        )
+    const FORWARDED: &str = "x-forwarded-";
+    let start = name.get(..FORWARDED.len());
+    start.is_some_and(|start| reads_as(start, FORWARDED))
+        || OF_THE_WAY.iter().any(|other| reads_as(name, other))
+}
+
+/// Whether a server could take one name for the other. Some read `_` as `-`.
+fn reads_as(name: &str, other: &str) -> bool {
+    let mut pairs = name.bytes().zip(other.bytes());
+    name.len() == other.len() && pairs.all(|(a, b)| a == b || (a == b'_' && b == b'-'))
 }
 
 #[cfg(test)]

@@ -5,12 +5,11 @@ use std::{
     cmp::Reverse,
     convert::Infallible,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use http::Request;
 use mcp_auth::ResourceMetadata;
-use tower::{ServiceExt, util::Oneshot};
 use tower_service::Service;
 
 use crate::{mount::Place, upstream::segments};
@@ -26,27 +25,31 @@ pub(crate) struct Route<S> {
     pub(crate) service: S,
 }
 
-/// Hands each request to one of several services.
-#[derive(Debug)]
-pub(crate) struct Router<S>(Arc<Routes<S>>);
-
-#[derive(Debug)]
-struct Routes<S> {
-    /// Each with the segments of its path, the longest first.
-    all: Vec<(Vec<String>, Route<S>)>,
+/// Hands each request to one of several services. Clones share the places; the services are copies,
+/// for one connection each.
+#[derive(Clone, Debug)]
+pub(crate) struct Router<S> {
+    /// The segments of each path, the longest first, and where its server is described.
+    places: Arc<Vec<(Vec<String>, ResourceMetadata)>>,
+    /// In the same order.
+    services: Vec<S>,
     /// Answers where no server stands.
     nowhere: S,
 }
 
 impl<S> Router<S> {
-    pub(crate) fn new(routes: Vec<Route<S>>, nowhere: S) -> Self {
+    pub(crate) fn new(mut routes: Vec<Route<S>>, nowhere: S) -> Self {
         let segments_of = |route: &Route<S>| segments(route.place.path().unwrap_or_default());
-        let mut all: Vec<_> = routes
+        routes.sort_by_key(|route| Reverse(segments_of(route).len()));
+        let (places, services) = routes
             .into_iter()
-            .map(|route| (segments_of(&route), route))
-            .collect();
-        all.sort_by_key(|(mount, _)| Reverse(mount.len()));
-        Self(Arc::new(Routes { all, nowhere }))
+            .map(|route| ((segments_of(&route), route.metadata), route.service))
+            .unzip();
+        Self {
+            places: Arc::new(places),
+            services,
+            nowhere,
+        }
     }
 
     /// The service for a path.
@@ -54,43 +57,42 @@ impl<S> Router<S> {
     /// A path that some server behind could read as one under a mount is judged by that mount's
     /// rules, however it is written. (To that server it goes only to the letter: see
     /// [`Upstream::locate`](crate::upstream::Upstream::locate).)
-    fn service(&self, path: &str) -> &S {
-        let Routes { all, nowhere } = &*self.0;
-        let described = all.iter().find(|(_, route)| route.metadata.is_at(path));
+    fn service(&mut self, path: &str) -> &mut S {
+        let mut places = self.places.iter();
+        let described = places.position(|(_, metadata)| metadata.is_at(path));
         let found = match described {
             None if path == ROOT => None,
             None => {
                 // The one of `--upstream` alone takes every path, unread.
                 let asked = LazyCell::new(|| segments(path));
-                all.iter()
-                    .find(|(mount, _)| mount.is_empty() || asked.starts_with(mount))
+                let mut places = self.places.iter();
+                places.position(|(mount, _)| mount.is_empty() || asked.starts_with(mount))
             }
             some => some,
         };
-        found.map_or(nowhere, |(_, route)| &route.service)
-    }
-}
-
-impl<S> Clone for Router<S> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        let service = found.and_then(|index| self.services.get_mut(index));
+        service.unwrap_or(&mut self.nowhere)
     }
 }
 
 impl<S, B> Service<Request<B>> for Router<S>
 where
-    S: Service<Request<B>, Error = Infallible> + Clone,
+    S: Service<Request<B>, Error = Infallible>,
 {
     type Response = S::Response;
     type Error = Infallible;
-    type Future = Oneshot<S, Request<B>>;
+    type Future = S::Future;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // Which of them is asked, only the request tells.
+        for service in self.services.iter_mut().chain([&mut self.nowhere]) {
+            ready!(service.poll_ready(cx))?;
+        }
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.service(request.uri().path()).clone().oneshot(request)
+    fn call(&mut self, request: Request<B>) -> S::Future {
+        self.service(request.uri().path()).call(request)
     }
 }
 
@@ -135,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_longest_mount_wins_on_whole_segments() {
-        let (mounts, both) = (
+        let (mut mounts, mut both) = (
             router(&["/a", "/a/b", "/c"], false),
             router(&["/a", "/a/b", "/c"], true),
         );
@@ -164,7 +166,7 @@ mod tests {
             ("/.well-known/oauth-protected-resource/a/x", "main"),
             ("/.well-known/oauth-protected-resource/mcp", "main"),
         ] {
-            assert_eq!(both.service(path), expected, "{path}");
+            assert_eq!(*both.service(path), expected, "{path}");
             let expected = expected.replace("main", "nowhere");
             assert_eq!(*mounts.service(path), expected, "{path}");
         }
@@ -172,7 +174,7 @@ mod tests {
 
     #[test]
     fn one_mount_alone_has_the_root_alias() {
-        let one = router(&["/a"], false);
+        let mut one = router(&["/a"], false);
         assert_eq!(one.service(ROOT), "/a");
         assert_eq!(one.service("/"), "nowhere");
     }

@@ -3,18 +3,18 @@
 use std::{
     convert::Infallible,
     future::Future,
-    pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
+use futures_util::future::{Either, FutureExt};
 use http::{Method, Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
@@ -25,6 +25,7 @@ use tokio::{
     sync::watch,
     task::JoinSet,
 };
+use tower::{ServiceExt, util::Oneshot};
 use tower_service::Service;
 
 use crate::{
@@ -117,11 +118,24 @@ where
 {
     let _ = stream.set_nodelay(true);
     let asked = Arc::new(AtomicBool::new(false));
-    let front = Front {
-        service,
-        phases,
-        asked: Arc::clone(&asked),
-    };
+    let has_asked = Arc::clone(&asked);
+    let service = Arc::new(Mutex::new(service));
+    let front = service_fn(move |mut request: Request<Incoming>| {
+        has_asked.store(true, Ordering::Relaxed);
+        strip_hop_by_hop(request.headers_mut());
+        // A stream that answers a request is in flight; one that only listens is not.
+        let until = if request.method() == Method::GET {
+            Phase::Draining
+        } else {
+            Phase::Closing
+        };
+        let (service, phases) = (Arc::clone(&service), phases.clone());
+        async move {
+            // Here, and not before: by now hyper has read a small body, and nobody waits for it.
+            let answer = call(&service, request);
+            Ok::<_, Infallible>(Ending::stream(answer.await?, phases, until))
+        }
+    });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -150,41 +164,15 @@ where
     }
 }
 
-/// What stands before the stack on each connection.
-struct Front<S> {
-    service: S,
-    phases: watch::Receiver<Phase>,
-    asked: Arc<AtomicBool>,
-}
-
-impl<S, B> hyper::service::Service<Request<Incoming>> for Front<S>
+/// Calls the service of a connection where it is ready, else a copy as soon as that is: a copy for
+/// each request is a copy of all that stands inside.
+fn call<S, R>(service: &Mutex<S>, request: R) -> Either<S::Future, Oneshot<S, R>>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes>,
+    S: Service<R, Error = Infallible> + Clone,
 {
-    type Response = Response<Ending<B>>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        self.asked.store(true, Ordering::Relaxed);
-        strip_hop_by_hop(request.headers_mut());
-        // A stream that answers a request is in flight; one that only listens is not.
-        let until = if request.method() == Method::GET {
-            Phase::Draining
-        } else {
-            Phase::Closing
-        };
-        let phases = self.phases.clone();
-        let mut service = self.service.clone();
-        Box::pin(async move {
-            std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
-            let response = service.call(request).await?;
-            Ok(Ending::stream(response, phases, until))
-        })
+    let mut service = service.lock().unwrap_or_else(PoisonError::into_inner);
+    match service.ready().now_or_never() {
+        Some(Ok(ready)) => Either::Left(ready.call(request)),
+        None => Either::Right(service.clone().oneshot(request)),
     }
 }

@@ -3,7 +3,7 @@
 
 use http::{
     Uri,
-    uri::{Authority, InvalidUri, PathAndQuery, Scheme},
+    uri::{self, Authority, InvalidUri, PathAndQuery, Scheme},
 };
 use percent_encoding::percent_decode_str;
 
@@ -72,21 +72,26 @@ impl Upstream {
             return None;
         }
         let rest = path.strip_prefix(&*self.mount)?;
-        let path = match (&*self.prefix, rest) {
-            ("", "") => "/".to_owned(),
-            (prefix, rest) if rest.is_empty() || rest.starts_with('/') => format!("{prefix}{rest}"),
-            _ => return None,
+        let mut parts = uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = if self.mount.is_empty() && self.prefix.is_empty() {
+            requested.path_and_query().cloned()
+        } else {
+            let path = match (&*self.prefix, rest) {
+                ("", "") => "/".to_owned(),
+                (prefix, rest) if rest.is_empty() || rest.starts_with('/') => {
+                    format!("{prefix}{rest}")
+                }
+                _ => return None,
+            };
+            let path_and_query = match requested.query() {
+                Some(query) => format!("{path}?{query}"),
+                None => path,
+            };
+            Some(path_and_query.try_into().ok()?)
         };
-        let path_and_query = match requested.query() {
-            Some(query) => format!("{path}?{query}"),
-            None => path,
-        };
-        Uri::builder()
-            .scheme(self.scheme.clone())
-            .authority(self.authority.clone())
-            .path_and_query(path_and_query)
-            .build()
-            .ok()
+        Uri::from_parts(parts).ok()
     }
 }
 

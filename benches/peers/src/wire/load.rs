@@ -1,4 +1,4 @@
-//! The load: wrk, with one request again and again on 32 connections.
+//! The load: wrk, with one request again and again.
 
 use std::{
     fs,
@@ -38,16 +38,39 @@ pub fn ask(url: &str, token: &str) -> String {
     answer
 }
 
+/// When a connection asks again.
+#[derive(Clone, Copy)]
+pub enum Pace {
+    /// At once.
+    Full,
+    /// A millisecond after the answer: that makes about as many requests a second of whatever
+    /// answers in much less.
+    Steady,
+}
+
+impl Pace {
+    const fn connections(self) -> usize {
+        match self {
+            Self::Full => 32,
+            Self::Steady => 64,
+        }
+    }
+}
+
 /// The request, as a script of wrk.
 pub struct Load {
     url: String,
     script: PathBuf,
+    pace: Pace,
 }
 
 impl Load {
-    pub fn new(url: &str, token: &str) -> Self {
+    pub fn new(url: &str, token: &str, pace: Pace) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let mut script = format!("wrk.method = \"POST\"\nwrk.body = [==[{CALL}]==]\n");
+        if matches!(pace, Pace::Steady) {
+            script.push_str("function delay() return 1 end\n");
+        }
         for (name, value) in &headers(token) {
             // These two wrk writes by itself where it does not find them under the names it knows.
             let name = match name.as_str() {
@@ -68,13 +91,15 @@ impl Load {
         Self {
             url: format!("{url}/mcp"),
             script: path,
+            pace,
         }
     }
 
     /// Loads the server for so long. Every answer must be a good one.
     pub fn run(&self, takes: Duration, core: usize) -> Done {
         let output = on_core(core, Command::new("wrk"))
-            .args(["--threads=1", "--connections=32"])
+            .arg("--threads=1")
+            .arg(format!("--connections={}", self.pace.connections()))
             .arg(format!("--duration={}s", takes.as_secs()))
             .arg(format!("--script={}", self.script.display()))
             .arg(&self.url)

@@ -11,7 +11,10 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use mcp_auth::Algorithm;
 use serde_json::json;
 
-use self::{load::Load, process::Server};
+use self::{
+    load::{Load, Pace},
+    process::Server,
+};
 use crate::{
     harness::{is_quick, median},
     report::Report,
@@ -37,7 +40,7 @@ struct Mode {
 impl Mode {
     /// A server that takes this token and, if it is one that looks, refuses the same with another
     /// signature.
-    fn new(case: &'static str, by: &'static str, server: Server, token: &str) -> Self {
+    fn new(case: &'static str, by: &'static str, server: Server, token: &str, pace: Pace) -> Self {
         let answers = |token: &str, status: &str| {
             let answer = load::ask(&server.url, token);
             let is_so = answer.starts_with(&format!("HTTP/1.1 {status}"));
@@ -50,7 +53,7 @@ impl Mode {
         Self {
             case,
             by,
-            load: Load::new(&server.url, token),
+            load: Load::new(&server.url, token, pace),
             server,
             cpu_ns: Vec::new(),
             per_second: Vec::new(),
@@ -91,17 +94,21 @@ pub fn run(report: &mut Report, gateway: &Path) {
     .into_iter()
     .map(|(case, by, job)| {
         let (server, token) = Server::of_job(job, &[], MEASURED);
-        Mode::new(case, by, server, &token)
+        Mode::new(case, by, server, &token, Pace::Full)
     })
     .collect();
 
+    let world = World::new(Algorithm::RS256);
+    // At full speed the slower of two proxies pays for more than its own work: it finds the client and
+    // the upstream asleep and has to wake them for each request, the quicker one keeps them awake. At
+    // one rate, below what each of them can do, they pay alike.
+    let proxied = |case, by, server| Mode::new(case, by, server, &world.token, Pace::Steady);
     let (upstream, _) = Server::of_job("plain", &[], OTHERS);
     let (proxy, _) = Server::of_job("proxy", &[&upstream.url], MEASURED);
-    let world = World::new(Algorithm::RS256);
-    modes.push(Mode::new("wire_bare_proxy", "none", proxy, &world.token));
+    modes.push(proxied("wire_bare_proxy", "none", proxy));
     for (case, with_log) in [("wire_gateway", false), ("wire_gateway_audited", true)] {
         let gateway = Server::gateway(gateway, &world, &upstream.url, with_log, MEASURED);
-        modes.push(Mode::new(case, "mcp-auth", gateway, &world.token));
+        modes.push(proxied(case, "mcp-auth", gateway));
     }
 
     for mode in &mut modes {

@@ -1,8 +1,14 @@
-//! A bare reverse proxy: what hyper costs by itself, with the gateway's client and its settings.
+//! A bare reverse proxy: what hyper costs by itself, with the gateway's client and its settings. It
+//! does what RFC 9110 asks of every proxy (sections 7.6.1 and 7.6.3), by the gateway's own means, and
+//! nothing else.
 
 use std::{convert::Infallible, time::Duration};
 
-use http::{Request, Response, StatusCode, Uri, Version, header::HOST, uri::Authority};
+use http::{
+    HeaderValue, Request, Response, StatusCode, Uri, Version,
+    header::{HOST, VIA},
+    uri::Authority,
+};
 use http_body_util::{BodyExt, Empty, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -11,6 +17,12 @@ use hyper_util::{
     server::conn::auto,
 };
 use tokio::net::TcpListener;
+
+#[allow(dead_code)]
+#[path = "../../../../examples/gateway/headers.rs"]
+mod headers;
+
+use self::headers::strip_hop_by_hop;
 
 type Body = UnsyncBoxBody<bytes::Bytes, hyper::Error>;
 
@@ -56,9 +68,15 @@ async fn pass(
         .build();
     *request.uri_mut() = uri.expect("a URL");
     *request.version_mut() = Version::HTTP_11;
-    request.headers_mut().remove(HOST);
+    let headers = request.headers_mut();
+    strip_hop_by_hop(headers);
+    headers.remove(HOST);
+    headers.append(VIA, HeaderValue::from_static("1.1 bare"));
     match client.request(request).await {
-        Ok(response) => response.map(BodyExt::boxed_unsync),
+        Ok(mut response) => {
+            strip_hop_by_hop(response.headers_mut());
+            response.map(BodyExt::boxed_unsync)
+        }
         Err(_) => {
             let nothing = Empty::new().map_err(|never| match never {});
             let mut response = Response::new(nothing.boxed_unsync());
