@@ -5,6 +5,7 @@ use std::{borrow::Cow, fmt, marker::PhantomData};
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
+use serde_json::value::RawValue;
 
 use crate::mcp::keys::Keys;
 
@@ -30,40 +31,80 @@ impl<T> Member<T> {
 /// What an object's members mean. Only objects are read: never an array in its place, as derived
 /// readers would.
 pub(super) trait Object<'de>: Default {
-    /// The names that mean something here, 32 at most. See [`reserved`].
+    /// The names that mean something here, 32 at most.
     const RESERVED: &'static [&'static str];
 
-    /// The one that `name` is, and its bit among them.
-    fn reserved(name: &str) -> Option<(&'static str, u32)>;
-
-    /// Reads the value of the reserved member `name`, which comes once.
-    fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error>;
+    /// Reads the value of a member, where its name is a reserved one that was not there before.
+    fn read<A: MapAccess<'de>>(
+        &mut self,
+        name: &str,
+        keys: &mut Keys<'de>,
+        map: &mut A,
+    ) -> Result<Taken, A::Error>;
 
     /// Keeps the first reason for which the object cannot be read in one way only.
     fn fault(&mut self, fault: &'static str);
 }
 
-/// The names that mean something in an object.
+/// What became of a member; its value is still to be read unless it says [`Read`](Self::Read).
+pub(super) enum Taken {
+    Read,
+    NotReserved,
+    Fault(&'static str),
+}
+
+/// The names that mean something in an object, and how their values are read.
 //
 // Each is compared as a constant: a loop over the names cost as much as the parser needs to find one.
-macro_rules! reserved {
-    ($($name:literal)*) => {
+macro_rules! members {
+    (($this:ident, $map:ident) $($name:literal => $read:expr,)*) => {
         const RESERVED: &'static [&'static str] = &[$($name),*];
 
-        fn reserved(name: &str) -> Option<(&'static str, u32)> {
+        fn read<A: MapAccess<'de>>(
+            &mut $this,
+            name: &str,
+            keys: &mut Keys<'de>,
+            $map: &mut A,
+        ) -> Result<Taken, A::Error> {
             let bit = 1;
             $(
                 if name == $name {
-                    return Some(($name, bit));
+                    if let Err(fault) = keys.admit_reserved(bit) {
+                        return Ok(Taken::Fault(fault));
+                    }
+                    $read;
+                    return Ok(Taken::Read);
                 }
                 let bit = bit << 1;
             )*
             let _ = bit;
-            None
+            Ok(Taken::NotReserved)
         }
     };
 }
-pub(super) use reserved;
+pub(super) use members;
+
+/// The value as its JSON text.
+pub(super) fn json<'de, A: MapAccess<'de>>(map: &mut A) -> Result<&'de str, A::Error> {
+    Ok(map.next_value::<&RawValue>()?.get())
+}
+
+/// The value, where it is a string.
+pub(super) fn text<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Member<Cow<'de, str>>, A::Error> {
+    Ok(map.next_value::<Text<'de>>()?.0)
+}
+
+/// The value, where it is an array of strings.
+pub(super) fn texts<'de, A: MapAccess<'de>>(
+    map: &mut A,
+) -> Result<Member<Vec<Cow<'de, str>>>, A::Error> {
+    Ok(map.next_value::<Texts<'de>>()?.0)
+}
+
+/// Reads past the value.
+pub(super) fn ignore<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
+    map.next_value::<IgnoredAny>().map(drop)
+}
 
 /// Methods of a visitor for the types that are not wanted.
 macro_rules! other_types {
@@ -156,25 +197,20 @@ impl<'de, T: Object<'de>> Visitor<'de> for ObjectVisitor<'_, T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut keys = Some(Keys::new(T::RESERVED));
+        let mut keys = Keys::new(T::RESERVED);
         while let Some(Key(key)) = map.next_key()? {
-            let reserved = T::reserved(&key);
-            let admitted = match (&mut keys, reserved) {
-                (Some(keys), Some((_, bit))) => keys.admit_reserved(bit),
-                (Some(keys), None) => keys.admit(key),
-                (None, _) => Ok(()),
+            let fault = match self.0.read(&key, &mut keys, &mut map)? {
+                Taken::Read => continue,
+                Taken::NotReserved => keys.admit(key).err(),
+                Taken::Fault(fault) => Some(fault),
             };
-            if let Err(fault) = admitted {
+            ignore(&mut map)?;
+            if let Some(fault) = fault {
+                self.0.fault(fault);
                 // Read on to the end, for what is no JSON is another error, but look at nothing
                 // any more.
-                self.0.fault(fault);
-                keys = None;
-            }
-            match reserved {
-                Some((name, _)) if keys.is_some() => self.0.read(name, &mut map)?,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                break;
             }
         }
         Ok(Member::Is(()))
