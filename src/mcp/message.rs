@@ -102,23 +102,17 @@ pub(super) fn echo(envelope: &Envelope<'_>) -> Option<RequestId> {
 
 fn operation(method: &str, params: &Params<'_>) -> Result<Operation, MessageError> {
     let known = methods::known(method).map_or_else(|| Cow::Owned(method.to_owned()), Cow::Borrowed);
-    let one = |target| Ok(Operation::new(known.clone(), [target]));
-    match method {
-        "tools/call" => one(Target::Tool(required(&params.name)?)),
-        "prompts/get" => one(Target::Prompt(required(&params.name)?)),
-        "resources/read" => one(Target::Resource(required(&params.uri)?)),
-        "resources/subscribe" | "resources/unsubscribe" => Ok(Operation::new(
-            known,
-            optional(&params.uri, Target::Resource)?,
-        )),
-        "completion/complete" => Ok(Operation::new(known, completed(params)?)),
-        "subscriptions/listen" => Ok(Operation::new(known, subscribed(params)?)),
-        _ if method.starts_with("tasks/") => Ok(Operation::new(
-            known,
-            optional(&params.task_id, Target::Task)?,
-        )),
-        _ => Ok(Operation::new(known, [])),
-    }
+    let target = match method {
+        "tools/call" => Some(Target::Tool(required(&params.name)?)),
+        "prompts/get" => Some(Target::Prompt(required(&params.name)?)),
+        "resources/read" => Some(Target::Resource(required(&params.uri)?)),
+        "resources/subscribe" | "resources/unsubscribe" => optional(&params.uri, Target::Resource)?,
+        "completion/complete" => completed(params)?,
+        "subscriptions/listen" => return Ok(Operation::new(known, subscribed(params)?)),
+        _ if method.starts_with("tasks/") => optional(&params.task_id, Target::Task)?,
+        _ => None,
+    };
+    Ok(Operation::new(known, target))
 }
 
 /// What a completion is for. Where that is unclear it is for nothing, and nothing allows it.
