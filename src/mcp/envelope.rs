@@ -4,10 +4,7 @@ use std::borrow::Cow;
 
 use serde::de::{DeserializeSeed, MapAccess};
 
-use crate::mcp::{
-    keys::Keys,
-    member::{Member, Object, Slot, Taken, ignore, json, members, text, texts},
-};
+use crate::mcp::member::{Member, Object, Slot, ignore, json, members, text, texts};
 
 /// Reads the whole text: one JSON value and nothing after it.
 pub(super) fn read<'a, S>(text: &'a str, seed: S) -> Result<S::Value, serde_json::Error>

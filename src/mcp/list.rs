@@ -10,8 +10,7 @@ use serde_json::value::RawValue;
 use crate::mcp::{
     McpRequest, Message, Operation, depth,
     edit::{Edit, range_in},
-    keys::Keys,
-    member::{Member, Object, Slot, Taken, Text, ignore, json, members, text},
+    member::{Member, Object, Slot, Text, ignore, json, members, text},
 };
 
 /// The lists that a client may ask for.

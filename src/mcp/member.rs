@@ -31,54 +31,52 @@ impl<T> Member<T> {
 /// What an object's members mean. Only objects are read: never an array in its place, as derived
 /// readers would.
 pub(super) trait Object<'de>: Default {
-    /// The names that mean something here, 32 at most.
+    /// The names that mean something here, 31 at most.
     const RESERVED: &'static [&'static str];
 
-    /// Reads the value of a member, where its name is a reserved one that was not there before.
-    fn read<A: MapAccess<'de>>(
-        &mut self,
-        name: &str,
-        keys: &mut Keys<'de>,
-        map: &mut A,
-    ) -> Result<Taken, A::Error>;
+    /// The bit of a name among them: 0 where it is none of them.
+    fn reserved(name: &str) -> u32;
+
+    /// Reads the value of the member with this bit. It comes once.
+    fn read<A: MapAccess<'de>>(&mut self, bit: u32, map: &mut A) -> Result<(), A::Error>;
 
     /// Keeps the first reason for which the object cannot be read in one way only.
     fn fault(&mut self, fault: &'static str);
 }
 
-/// What became of a member; its value is still to be read unless it says [`Read`](Self::Read).
-pub(super) enum Taken {
-    Read,
-    NotReserved,
-    Fault(&'static str),
-}
-
 /// The names that mean something in an object, and how their values are read.
 //
 // Each is compared as a constant: a loop over the names cost as much as the parser needs to find one.
+// Each object has one reader, into which both belong.
 macro_rules! members {
     (($this:ident, $map:ident) $($name:literal => $read:expr,)*) => {
         const RESERVED: &'static [&'static str] = &[$($name),*];
 
-        fn read<A: MapAccess<'de>>(
-            &mut $this,
-            name: &str,
-            keys: &mut Keys<'de>,
-            $map: &mut A,
-        ) -> Result<Taken, A::Error> {
+        #[inline(always)]
+        fn reserved(name: &str) -> u32 {
             let bit = 1;
             $(
                 if name == $name {
-                    if let Err(fault) = keys.admit_reserved(bit) {
-                        return Ok(Taken::Fault(fault));
-                    }
-                    $read;
-                    return Ok(Taken::Read);
+                    return bit;
                 }
                 let bit = bit << 1;
             )*
             let _ = bit;
-            Ok(Taken::NotReserved)
+            0
+        }
+
+        #[inline(always)]
+        fn read<A: MapAccess<'de>>(&mut $this, wanted: u32, $map: &mut A) -> Result<(), A::Error> {
+            let bit = 1;
+            $(
+                if wanted == bit {
+                    $read;
+                    return Ok(());
+                }
+                let bit = bit << 1;
+            )*
+            let _ = bit;
+            ignore($map)
         }
     };
 }
@@ -198,19 +196,16 @@ impl<'de, T: Object<'de>> Visitor<'de> for ObjectVisitor<'_, T> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut keys = Keys::new(T::RESERVED);
-        while let Some(Key(key)) = map.next_key()? {
-            let fault = match self.0.read(&key, &mut keys, &mut map)? {
-                Taken::Read => continue,
-                Taken::NotReserved => keys.admit(key).err(),
-                Taken::Fault(fault) => Some(fault),
-            };
-            ignore(&mut map)?;
-            if let Some(fault) = fault {
-                self.0.fault(fault);
-                // Read on to the end, for what is no JSON is another error, but look at nothing
-                // any more.
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                break;
+        while let Some(admitted) = map.next_key_seed(Name::<T>(&mut keys, PhantomData))? {
+            match admitted {
+                Ok(bit) => self.0.read(bit, &mut map)?,
+                Err(fault) => {
+                    self.0.fault(fault);
+                    // Read on to the end, for what is no JSON is another error, but look at
+                    // nothing any more.
+                    ignore(&mut map)?;
+                    while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                }
             }
         }
         Ok(Member::Is(()))
@@ -294,30 +289,40 @@ impl<'de> Visitor<'de> for TextsVisitor {
     other_objects! {}
 }
 
-/// The name of a member, its escapes decoded.
-struct Key<'a>(Cow<'a, str>);
+/// Takes in the name of a member, its escapes decoded: its bit, or why it cannot be.
+struct Name<'x, 'de, T>(&'x mut Keys<'de>, PhantomData<T>);
 
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(KeyVisitor).map(Key)
+impl<'de, T: Object<'de>> Name<'_, 'de, T> {
+    #[inline(always)]
+    fn admit(self, name: Cow<'de, str>) -> Result<u32, &'static str> {
+        match T::reserved(&name) {
+            0 => self.0.admit(name).map(|()| 0),
+            bit => self.0.admit_reserved(bit).map(|()| bit),
+        }
     }
 }
 
-struct KeyVisitor;
+impl<'de, T: Object<'de>> DeserializeSeed<'de> for Name<'_, 'de, T> {
+    type Value = Result<u32, &'static str>;
 
-impl<'de> Visitor<'de> for KeyVisitor {
-    type Value = Cow<'de, str>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de, T: Object<'de>> Visitor<'de> for Name<'_, 'de, T> {
+    type Value = Result<u32, &'static str>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a member name")
     }
 
-    fn visit_borrowed_str<E: Error>(self, key: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(key))
+    fn visit_borrowed_str<E: Error>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(self.admit(Cow::Borrowed(name)))
     }
 
-    fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(key.to_owned()))
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.admit(Cow::Owned(name.to_owned())))
     }
 }
 
