@@ -54,15 +54,12 @@ impl<'de> Object<'de> for Envelope<'de> {
 impl Envelope<'_> {
     /// The first reason for which the message cannot be read in one way only.
     pub(super) fn first_fault(&self) -> Option<&'static str> {
-        let params = self.params.get();
-        let meta = params.and_then(|params| params.meta.get());
-        let reference = params.and_then(|params| params.reference.get());
-        let filter = params.and_then(|params| params.notifications.get());
+        let params = self.params.object();
         self.fault
-            .or(params.and_then(|params| params.fault))
-            .or(meta.and_then(|meta| meta.fault))
-            .or(reference.and_then(|reference| reference.fault))
-            .or(filter.and_then(|filter| filter.fault))
+            .or(params.fault)
+            .or(params.meta.object().fault)
+            .or(params.reference.object().fault)
+            .or(params.notifications.object().fault)
     }
 }
 

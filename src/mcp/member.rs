@@ -31,7 +31,7 @@ impl<T> Member<T> {
 /// What an object's members mean. Only objects are read: never an array in its place, as derived
 /// readers would.
 pub(super) trait Object<'de>: Default {
-    /// The names that mean something here, 31 at most.
+    /// The names that mean something here, 32 at most.
     const RESERVED: &'static [&'static str];
 
     /// The bit of a name among them: 0 where it is none of them.
@@ -164,6 +164,11 @@ impl<T> Slot<T> {
             Member::Is(()) => Some(&self.object),
             Member::Absent | Member::OtherType => None,
         }
+    }
+
+    /// The object, an empty one where there is none or something else.
+    pub(super) const fn object(&self) -> &T {
+        &self.object
     }
 
     /// The object, an empty one where there is none; the error says that something else is there.

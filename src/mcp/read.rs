@@ -69,7 +69,7 @@ fn read_body(
     if depth::is_too_deep(body) {
         return Err(MessageError::invalid_request("The body is nested too deep"));
     }
-    if text.trim_start().starts_with('[') {
+    if body.trim_ascii_start().first() == Some(&b'[') {
         let elements = envelope::read(text, Elements::at_most(MAX_BATCH))
             .map_err(|_| MessageError::not_json())?
             .ok_or(MessageError::invalid_request("The batch is too long"))?;
