@@ -206,10 +206,7 @@ impl<'de, T: Object<'de>> Visitor<'de> for ObjectVisitor<'_, T> {
                 Ok(bit) => self.0.read(bit, &mut map)?,
                 Err(fault) => {
                     self.0.fault(fault);
-                    // Read on to the end, for what is no JSON is another error, but look at
-                    // nothing any more.
-                    ignore(&mut map)?;
-                    while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                    skip_rest(&mut map)?;
                 }
             }
         }
@@ -219,6 +216,15 @@ impl<'de, T: Object<'de>> Visitor<'de> for ObjectVisitor<'_, T> {
     other_types! { visit_str(&str) }
     other_scalars! {}
     other_arrays! {}
+}
+
+/// Reads on to the end, from the value of a member on, for what is no JSON is another error, but
+/// looks at nothing any more.
+#[cold]
+fn skip_rest<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
+    ignore(map)?;
+    while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+    Ok(())
 }
 
 /// A member that should be a string.
@@ -244,6 +250,8 @@ impl<'de> Visitor<'de> for TextVisitor {
         Ok(Member::Is(Cow::Borrowed(text)))
     }
 
+    // With escapes: rare, and kept out of the way.
+    #[cold]
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
         Ok(Member::Is(Cow::Owned(text.to_owned())))
     }
@@ -326,6 +334,8 @@ impl<'de, T: Object<'de>> Visitor<'de> for Name<'_, 'de, T> {
         Ok(self.admit(Cow::Borrowed(name)))
     }
 
+    // With escapes: rare, and kept out of the way.
+    #[cold]
     fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
         Ok(self.admit(Cow::Owned(name.to_owned())))
     }
