@@ -36,14 +36,18 @@ pub(super) fn is_too_deep(text: &[u8]) -> bool {
 }
 
 fn has_few_openers(text: &[u8]) -> bool {
-    let mut openers = 0;
-    text.chunks(usize::from(u8::MAX)).all(|chunk| {
-        // A chunk is short enough for its count to fit.
-        openers += usize::from(chunk.iter().fold(0u8, |count, byte| {
-            count.wrapping_add(u8::from(is_opener(*byte)))
-        }));
+    let (blocks, rest) = text.as_chunks::<BLOCK>();
+    let mut openers = count_openers(rest);
+    blocks.iter().all(|block| {
+        openers += count_openers(block);
         openers <= MAX_DEPTH
     })
+}
+
+/// Counts in a block at most, where a byte can hold the count.
+fn count_openers(block: &[u8]) -> usize {
+    let openers = block.iter().map(|byte| u8::from(is_opener(*byte)));
+    usize::from(openers.fold(0, u8::wrapping_add))
 }
 
 // `[` and `{` differ in one bit, and so do `]` and `}`.

@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess};
-use serde_json::value::RawValue;
+use serde::de::{DeserializeSeed, MapAccess};
 
-use crate::mcp::member::{Member, Object, Slot, Text, Texts, reserved};
+use crate::mcp::member::{Member, Object, Slot, ignore, json, members, text, texts};
 
 /// Reads the whole text: one JSON value and nothing after it.
 pub(super) fn read<'a, S>(text: &'a str, seed: S) -> Result<S::Value, serde_json::Error>
@@ -32,21 +31,19 @@ pub(super) struct Envelope<'a> {
 }
 
 impl<'de> Object<'de> for Envelope<'de> {
-    reserved! { "jsonrpc" "id" "method" "params" "result" "error" }
-
-    fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "jsonrpc" => self.jsonrpc = map.next_value::<Text<'de>>()?.0,
-            "id" => self.id = Some(map.next_value::<&RawValue>()?.get()),
-            "method" => self.method = map.next_value::<Text<'de>>()?.0,
-            "params" => map.next_value_seed(&mut self.params)?,
-            _ => {
-                self.has_result |= name == "result";
-                self.has_error |= name == "error";
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(())
+    members! { (self, map)
+        "jsonrpc" => self.jsonrpc = text(map)?,
+        "id" => self.id = Some(json(map)?),
+        "method" => self.method = text(map)?,
+        "params" => map.next_value_seed(&mut self.params)?,
+        "result" => {
+            ignore(map)?;
+            self.has_result = true;
+        },
+        "error" => {
+            ignore(map)?;
+            self.has_error = true;
+        },
     }
 
     fn fault(&mut self, fault: &'static str) {
@@ -57,15 +54,12 @@ impl<'de> Object<'de> for Envelope<'de> {
 impl Envelope<'_> {
     /// The first reason for which the message cannot be read in one way only.
     pub(super) fn first_fault(&self) -> Option<&'static str> {
-        let params = self.params.get();
-        let meta = params.and_then(|params| params.meta.get());
-        let reference = params.and_then(|params| params.reference.get());
-        let filter = params.and_then(|params| params.notifications.get());
+        let params = self.params.object();
         self.fault
-            .or(params.and_then(|params| params.fault))
-            .or(meta.and_then(|meta| meta.fault))
-            .or(reference.and_then(|reference| reference.fault))
-            .or(filter.and_then(|filter| filter.fault))
+            .or(params.fault)
+            .or(params.meta.object().fault)
+            .or(params.reference.object().fault)
+            .or(params.notifications.object().fault)
     }
 }
 
@@ -90,21 +84,16 @@ pub(super) struct Params<'a> {
 }
 
 impl<'de> Object<'de> for Params<'de> {
-    reserved! { "name" "arguments" "_meta" "uri" "taskId" "ref" "notifications" "protocolVersion" "clientInfo" }
-
-    fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "name" => self.name = map.next_value::<Text<'de>>()?.0,
-            "arguments" => self.arguments = Some(map.next_value::<&RawValue>()?.get()),
-            "_meta" => map.next_value_seed(&mut self.meta)?,
-            "uri" => self.uri = map.next_value::<Text<'de>>()?.0,
-            "taskId" => self.task_id = map.next_value::<Text<'de>>()?.0,
-            "ref" => map.next_value_seed(&mut self.reference)?,
-            "notifications" => map.next_value_seed(&mut self.notifications)?,
-            "protocolVersion" => self.protocol_version = map.next_value::<Text<'de>>()?.0,
-            _ => map.next_value_seed(&mut self.client_info)?,
-        }
-        Ok(())
+    members! { (self, map)
+        "name" => self.name = text(map)?,
+        "arguments" => self.arguments = Some(json(map)?),
+        "_meta" => map.next_value_seed(&mut self.meta)?,
+        "uri" => self.uri = text(map)?,
+        "taskId" => self.task_id = text(map)?,
+        "ref" => map.next_value_seed(&mut self.reference)?,
+        "notifications" => map.next_value_seed(&mut self.notifications)?,
+        "protocolVersion" => self.protocol_version = text(map)?,
+        "clientInfo" => map.next_value_seed(&mut self.client_info)?,
     }
 
     fn fault(&mut self, fault: &'static str) {
@@ -123,19 +112,11 @@ pub(super) struct Meta<'a> {
 impl<'de> Object<'de> for Meta<'de> {
     // The last two are named only because nearly every request has them: what is reserved is
     // remembered without an allocation.
-    reserved! { "io.modelcontextprotocol/protocolVersion" "io.modelcontextprotocol/clientInfo" "io.modelcontextprotocol/clientCapabilities" "progressToken" }
-
-    fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "io.modelcontextprotocol/protocolVersion" => {
-                self.protocol_version = map.next_value::<Text<'de>>()?.0;
-            }
-            "io.modelcontextprotocol/clientInfo" => map.next_value_seed(&mut self.client_info)?,
-            _ => {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(())
+    members! { (self, map)
+        "io.modelcontextprotocol/protocolVersion" => self.protocol_version = text(map)?,
+        "io.modelcontextprotocol/clientInfo" => map.next_value_seed(&mut self.client_info)?,
+        "io.modelcontextprotocol/clientCapabilities" => ignore(map)?,
+        "progressToken" => ignore(map)?,
     }
 
     fn fault(&mut self, fault: &'static str) {
@@ -153,16 +134,10 @@ pub(super) struct Reference<'a> {
 }
 
 impl<'de> Object<'de> for Reference<'de> {
-    reserved! { "type" "name" "uri" }
-
-    fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
-        let text = map.next_value::<Text<'de>>()?.0;
-        match name {
-            "type" => self.kind = text,
-            "name" => self.name = text,
-            _ => self.uri = text,
-        }
-        Ok(())
+    members! { (self, map)
+        "type" => self.kind = text(map)?,
+        "name" => self.name = text(map)?,
+        "uri" => self.uri = text(map)?,
     }
 
     fn fault(&mut self, fault: &'static str) {
@@ -180,15 +155,9 @@ pub(super) struct Filter<'a> {
 }
 
 impl<'de> Object<'de> for Filter<'de> {
-    reserved! { "resourceSubscriptions" "taskIds" }
-
-    fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
-        let texts = map.next_value::<Texts<'de>>()?.0;
-        match name {
-            "resourceSubscriptions" => self.resources = texts,
-            _ => self.tasks = texts,
-        }
-        Ok(())
+    members! { (self, map)
+        "resourceSubscriptions" => self.resources = texts(map)?,
+        "taskIds" => self.tasks = texts(map)?,
     }
 
     fn fault(&mut self, fault: &'static str) {
@@ -204,15 +173,9 @@ pub(super) struct ClientInfo<'a> {
 }
 
 impl<'de> Object<'de> for ClientInfo<'de> {
-    reserved! { "name" "version" }
-
-    fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
-        let text = map.next_value::<Text<'de>>()?.0;
-        match name {
-            "name" => self.name = text,
-            _ => self.version = text,
-        }
-        Ok(())
+    members! { (self, map)
+        "name" => self.name = text(map)?,
+        "version" => self.version = text(map)?,
     }
 
     fn fault(&mut self, _: &'static str) {}

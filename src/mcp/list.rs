@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::mcp::{
     McpRequest, Message, Operation, depth,
     edit::{Edit, range_in},
-    member::{Member, Object, Slot, Text, reserved},
+    member::{Member, Object, Slot, Text, ignore, json, members, text},
 };
 
 /// The lists that a client may ask for.
@@ -252,16 +252,13 @@ struct Answer<'a> {
 }
 
 impl<'de> Object<'de> for Answer<'de> {
-    reserved! { "result" "id" "jsonrpc" "method" "params" "error" }
-
-    fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
-        let value = map.next_value::<&RawValue>()?.get();
-        match name {
-            "result" => self.result = Some(value),
-            "id" => self.id = Some(value),
-            _ => {}
-        }
-        Ok(())
+    members! { (self, map)
+        "result" => self.result = Some(json(map)?),
+        "id" => self.id = Some(json(map)?),
+        "jsonrpc" => ignore(map)?,
+        "method" => ignore(map)?,
+        "params" => ignore(map)?,
+        "error" => ignore(map)?,
     }
 
     fn fault(&mut self, _: &'static str) {
@@ -273,36 +270,31 @@ impl<'de> Object<'de> for Answer<'de> {
 #[derive(Debug, Default)]
 struct Found<'a> {
     is_faulty: bool,
-    lists: [Option<&'a str>; 4],
+    tools: Option<&'a str>,
+    prompts: Option<&'a str>,
+    resources: Option<&'a str>,
+    templates: Option<&'a str>,
     cache_scope: Option<&'a str>,
 }
 
 impl<'a> Found<'a> {
     const fn list(&self, kind: ListKind) -> Option<&'a str> {
-        let [tools, prompts, resources, templates] = self.lists;
         match kind {
-            ListKind::Tools => tools,
-            ListKind::Prompts => prompts,
-            ListKind::Resources => resources,
-            ListKind::Templates => templates,
+            ListKind::Tools => self.tools,
+            ListKind::Prompts => self.prompts,
+            ListKind::Resources => self.resources,
+            ListKind::Templates => self.templates,
         }
     }
 }
 
 impl<'de> Object<'de> for Found<'de> {
-    reserved! { "tools" "prompts" "resources" "resourceTemplates" "cacheScope" }
-
-    fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
-        let value = Some(map.next_value::<&RawValue>()?.get());
-        let [tools, prompts, resources, templates] = &mut self.lists;
-        *match name {
-            "tools" => tools,
-            "prompts" => prompts,
-            "resources" => resources,
-            "resourceTemplates" => templates,
-            _ => &mut self.cache_scope,
-        } = value;
-        Ok(())
+    members! { (self, map)
+        "tools" => self.tools = Some(json(map)?),
+        "prompts" => self.prompts = Some(json(map)?),
+        "resources" => self.resources = Some(json(map)?),
+        "resourceTemplates" => self.templates = Some(json(map)?),
+        "cacheScope" => self.cache_scope = Some(json(map)?),
     }
 
     fn fault(&mut self, _: &'static str) {
@@ -332,16 +324,10 @@ impl Element<'_> {
 }
 
 impl<'de> Object<'de> for Element<'de> {
-    reserved! { "name" "uri" "uriTemplate" }
-
-    fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
-        let text = map.next_value::<Text<'de>>()?.0;
-        match name {
-            "name" => self.name = text,
-            "uri" => self.uri = text,
-            _ => self.template = text,
-        }
-        Ok(())
+    members! { (self, map)
+        "name" => self.name = text(map)?,
+        "uri" => self.uri = text(map)?,
+        "uriTemplate" => self.template = text(map)?,
     }
 
     fn fault(&mut self, _: &'static str) {

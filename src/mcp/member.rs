@@ -5,6 +5,7 @@ use std::{borrow::Cow, fmt, marker::PhantomData};
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
+use serde_json::value::RawValue;
 
 use crate::mcp::keys::Keys;
 
@@ -30,40 +31,78 @@ impl<T> Member<T> {
 /// What an object's members mean. Only objects are read: never an array in its place, as derived
 /// readers would.
 pub(super) trait Object<'de>: Default {
-    /// The names that mean something here, 32 at most. See [`reserved`].
+    /// The names that mean something here, 32 at most.
     const RESERVED: &'static [&'static str];
 
-    /// The one that `name` is, and its bit among them.
-    fn reserved(name: &str) -> Option<(&'static str, u32)>;
+    /// The bit of a name among them: 0 where it is none of them.
+    fn reserved(name: &str) -> u32;
 
-    /// Reads the value of the reserved member `name`, which comes once.
-    fn read<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error>;
+    /// Reads the value of the member with this bit. It comes once.
+    fn read<A: MapAccess<'de>>(&mut self, bit: u32, map: &mut A) -> Result<(), A::Error>;
 
     /// Keeps the first reason for which the object cannot be read in one way only.
     fn fault(&mut self, fault: &'static str);
 }
 
-/// The names that mean something in an object.
+/// The names that mean something in an object, and how their values are read.
 //
 // Each is compared as a constant: a loop over the names cost as much as the parser needs to find one.
-macro_rules! reserved {
-    ($($name:literal)*) => {
+// Each object has one reader, into which both belong.
+macro_rules! members {
+    (($this:ident, $map:ident) $($name:literal => $read:expr,)*) => {
         const RESERVED: &'static [&'static str] = &[$($name),*];
 
-        fn reserved(name: &str) -> Option<(&'static str, u32)> {
+        #[inline(always)]
+        fn reserved(name: &str) -> u32 {
             let bit = 1;
             $(
                 if name == $name {
-                    return Some(($name, bit));
+                    return bit;
                 }
                 let bit = bit << 1;
             )*
             let _ = bit;
-            None
+            0
+        }
+
+        #[inline(always)]
+        fn read<A: MapAccess<'de>>(&mut $this, wanted: u32, $map: &mut A) -> Result<(), A::Error> {
+            let bit = 1;
+            $(
+                if wanted == bit {
+                    $read;
+                    return Ok(());
+                }
+                let bit = bit << 1;
+            )*
+            let _ = bit;
+            ignore($map)
         }
     };
 }
-pub(super) use reserved;
+pub(super) use members;
+
+/// The value as its JSON text.
+pub(super) fn json<'de, A: MapAccess<'de>>(map: &mut A) -> Result<&'de str, A::Error> {
+    Ok(map.next_value::<&RawValue>()?.get())
+}
+
+/// The value, where it is a string.
+pub(super) fn text<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Member<Cow<'de, str>>, A::Error> {
+    Ok(map.next_value::<Text<'de>>()?.0)
+}
+
+/// The value, where it is an array of strings.
+pub(super) fn texts<'de, A: MapAccess<'de>>(
+    map: &mut A,
+) -> Result<Member<Vec<Cow<'de, str>>>, A::Error> {
+    Ok(map.next_value::<Texts<'de>>()?.0)
+}
+
+/// Reads past the value.
+pub(super) fn ignore<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
+    map.next_value::<IgnoredAny>().map(drop)
+}
 
 /// Methods of a visitor for the types that are not wanted.
 macro_rules! other_types {
@@ -127,6 +166,11 @@ impl<T> Slot<T> {
         }
     }
 
+    /// The object, an empty one where there is none or something else.
+    pub(super) const fn object(&self) -> &T {
+        &self.object
+    }
+
     /// The object, an empty one where there is none; the error says that something else is there.
     pub(super) const fn get_or_empty(&self) -> Result<&T, ()> {
         match self.member {
@@ -156,24 +200,13 @@ impl<'de, T: Object<'de>> Visitor<'de> for ObjectVisitor<'_, T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut keys = Some(Keys::new(T::RESERVED));
-        while let Some(Key(key)) = map.next_key()? {
-            let reserved = T::reserved(&key);
-            let admitted = match (&mut keys, reserved) {
-                (Some(keys), Some((_, bit))) => keys.admit_reserved(bit),
-                (Some(keys), None) => keys.admit(key),
-                (None, _) => Ok(()),
-            };
-            if let Err(fault) = admitted {
-                // Read on to the end, for what is no JSON is another error, but look at nothing
-                // any more.
-                self.0.fault(fault);
-                keys = None;
-            }
-            match reserved {
-                Some((name, _)) if keys.is_some() => self.0.read(name, &mut map)?,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
+        let mut keys = Keys::new(T::RESERVED);
+        while let Some(admitted) = map.next_key_seed(Name::<T>(&mut keys, PhantomData))? {
+            match admitted {
+                Ok(bit) => self.0.read(bit, &mut map)?,
+                Err(fault) => {
+                    self.0.fault(fault);
+                    skip_rest(&mut map)?;
                 }
             }
         }
@@ -183,6 +216,15 @@ impl<'de, T: Object<'de>> Visitor<'de> for ObjectVisitor<'_, T> {
     other_types! { visit_str(&str) }
     other_scalars! {}
     other_arrays! {}
+}
+
+/// Reads on to the end, from the value of a member on, for what is no JSON is another error, but
+/// looks at nothing any more.
+#[cold]
+fn skip_rest<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
+    ignore(map)?;
+    while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+    Ok(())
 }
 
 /// A member that should be a string.
@@ -208,6 +250,8 @@ impl<'de> Visitor<'de> for TextVisitor {
         Ok(Member::Is(Cow::Borrowed(text)))
     }
 
+    // With escapes: rare, and kept out of the way.
+    #[cold]
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
         Ok(Member::Is(Cow::Owned(text.to_owned())))
     }
@@ -258,30 +302,42 @@ impl<'de> Visitor<'de> for TextsVisitor {
     other_objects! {}
 }
 
-/// The name of a member, its escapes decoded.
-struct Key<'a>(Cow<'a, str>);
+/// Takes in the name of a member, its escapes decoded: its bit, or why it cannot be.
+struct Name<'x, 'de, T>(&'x mut Keys<'de>, PhantomData<T>);
 
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(KeyVisitor).map(Key)
+impl<'de, T: Object<'de>> Name<'_, 'de, T> {
+    #[inline(always)]
+    fn admit(self, name: Cow<'de, str>) -> Result<u32, &'static str> {
+        match T::reserved(&name) {
+            0 => self.0.admit(name).map(|()| 0),
+            bit => self.0.admit_reserved(bit).map(|()| bit),
+        }
     }
 }
 
-struct KeyVisitor;
+impl<'de, T: Object<'de>> DeserializeSeed<'de> for Name<'_, 'de, T> {
+    type Value = Result<u32, &'static str>;
 
-impl<'de> Visitor<'de> for KeyVisitor {
-    type Value = Cow<'de, str>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de, T: Object<'de>> Visitor<'de> for Name<'_, 'de, T> {
+    type Value = Result<u32, &'static str>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a member name")
     }
 
-    fn visit_borrowed_str<E: Error>(self, key: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(key))
+    fn visit_borrowed_str<E: Error>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(self.admit(Cow::Borrowed(name)))
     }
 
-    fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(key.to_owned()))
+    // With escapes: rare, and kept out of the way.
+    #[cold]
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.admit(Cow::Owned(name.to_owned())))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::mcp::{
     envelope::{Envelope, Params},
     member::Member,
     methods,
+    operation::Targets,
 };
 
 /// Longer than any method.
@@ -46,7 +47,10 @@ pub(super) fn message(text: &str, envelope: &Envelope<'_>) -> Result<Message, Me
         return Err(MessageError::invalid_params("The metadata is no object"));
     }
     Ok(Message {
-        operation: operation(method, params)?,
+        operation: Operation {
+            method: known(method),
+            targets: targets(method, params)?,
+        },
         kind: if id.is_some() {
             MessageKind::Request
         } else {
@@ -100,25 +104,23 @@ pub(super) fn echo(envelope: &Envelope<'_>) -> Option<RequestId> {
     }
 }
 
-fn operation(method: &str, params: &Params<'_>) -> Result<Operation, MessageError> {
-    let known = methods::known(method).map_or_else(|| Cow::Owned(method.to_owned()), Cow::Borrowed);
-    let one = |target| Ok(Operation::new(known.clone(), [target]));
-    match method {
-        "tools/call" => one(Target::Tool(required(&params.name)?)),
-        "prompts/get" => one(Target::Prompt(required(&params.name)?)),
-        "resources/read" => one(Target::Resource(required(&params.uri)?)),
-        "resources/subscribe" | "resources/unsubscribe" => Ok(Operation::new(
-            known,
-            optional(&params.uri, Target::Resource)?,
-        )),
-        "completion/complete" => Ok(Operation::new(known, completed(params)?)),
-        "subscriptions/listen" => Ok(Operation::new(known, subscribed(params)?)),
-        _ if method.starts_with("tasks/") => Ok(Operation::new(
-            known,
-            optional(&params.task_id, Target::Task)?,
-        )),
-        _ => Ok(Operation::new(known, [])),
-    }
+/// The method, as a constant where it is one of the protocol.
+fn known(method: &str) -> Cow<'static, str> {
+    methods::known(method).map_or_else(|| Cow::Owned(method.to_owned()), Cow::Borrowed)
+}
+
+/// What a message of this method is about.
+fn targets(method: &str, params: &Params<'_>) -> Result<Targets, MessageError> {
+    Ok(Targets::AtMostOne(match method {
+        "tools/call" => Some(Target::Tool(required(&params.name)?)),
+        "prompts/get" => Some(Target::Prompt(required(&params.name)?)),
+        "resources/read" => Some(Target::Resource(required(&params.uri)?)),
+        "resources/subscribe" | "resources/unsubscribe" => optional(&params.uri, Target::Resource)?,
+        "completion/complete" => completed(params)?,
+        "subscriptions/listen" => return subscribed(params),
+        _ if method.starts_with("tasks/") => optional(&params.task_id, Target::Task)?,
+        _ => None,
+    }))
 }
 
 /// What a completion is for. Where that is unclear it is for nothing, and nothing allows it.
@@ -134,13 +136,13 @@ fn completed(params: &Params<'_>) -> Result<Option<Target>, MessageError> {
 }
 
 /// What a subscription is for: resources, and tasks.
-fn subscribed(params: &Params<'_>) -> Result<Vec<Target>, MessageError> {
+fn subscribed(params: &Params<'_>) -> Result<Targets, MessageError> {
     let refuse = Err(MessageError::invalid_params(
         "The subscription does not say what it is for",
     ));
     let filter = match params.notifications.member() {
         Member::Is(filter) => filter,
-        Member::Absent => return Ok(Vec::new()),
+        Member::Absent => return Ok(Targets::AtMostOne(None)),
         Member::OtherType => return refuse,
     };
     let mut targets = Vec::new();
@@ -162,7 +164,7 @@ fn subscribed(params: &Params<'_>) -> Result<Vec<Target>, MessageError> {
             Member::OtherType => return refuse,
         }
     }
-    Ok(targets)
+    Ok(targets.into_iter().collect())
 }
 
 fn required(name: &Member<Cow<'_, str>>) -> Result<Arc<str>, MessageError> {

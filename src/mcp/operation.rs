@@ -43,15 +43,28 @@ impl Target {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
-    method: Cow<'static, str>,
-    targets: Targets,
+    pub(super) method: Cow<'static, str>,
+    pub(super) targets: Targets,
 }
 
 /// Nearly every operation names one thing, which needs no list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Targets {
+pub(super) enum Targets {
     AtMostOne(Option<Target>),
     Several(Vec<Target>),
+}
+
+impl FromIterator<Target> for Targets {
+    fn from_iter<I: IntoIterator<Item = Target>>(targets: I) -> Self {
+        let mut targets = targets.into_iter();
+        let first = targets.next();
+        match targets.next() {
+            None => Self::AtMostOne(first),
+            Some(second) => {
+                Self::Several(first.into_iter().chain([second]).chain(targets).collect())
+            }
+        }
+    }
 }
 
 impl Operation {
@@ -60,17 +73,9 @@ impl Operation {
         method: impl Into<Cow<'static, str>>,
         targets: impl IntoIterator<Item = Target>,
     ) -> Self {
-        let mut targets = targets.into_iter();
-        let first = targets.next();
-        let targets = match targets.next() {
-            None => Targets::AtMostOne(first),
-            Some(second) => {
-                Targets::Several(first.into_iter().chain([second]).chain(targets).collect())
-            }
-        };
         Self {
             method: method.into(),
-            targets,
+            targets: targets.into_iter().collect(),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::mcp::{
     member::{Elements, Slot},
     message::{client_claimed, echo, message},
     mirror,
-    request::{Messages, Parts},
+    request::{Messages, Said},
 };
 
 /// More messages than a batch has.
@@ -22,7 +22,7 @@ const MAX_BATCH: usize = 100;
 /// [`MessageError`] where not everyone would read the same messages, or the mirrored headers
 /// contradict them.
 pub(crate) fn read(body: Bytes, headers: &MirroredHeaders<'_>) -> Result<McpRequest, MessageError> {
-    read_body(&body, Some(headers))
+    read_body(body, Some(headers))
 }
 
 impl McpRequest {
@@ -57,39 +57,43 @@ impl McpRequest {
     ///
     /// As [`from_json`](Self::from_json).
     pub fn from_bytes(json: Bytes) -> Result<Self, MessageError> {
-        read_body(&json, None)
+        read_body(json, None)
     }
 }
 
 fn read_body(
-    body: &Bytes,
+    body: Bytes,
     headers: Option<&MirroredHeaders<'_>>,
 ) -> Result<McpRequest, MessageError> {
+    let said = read_text(&body, headers)?;
+    Ok(McpRequest::new(said, body))
+}
+
+fn read_text(body: &[u8], headers: Option<&MirroredHeaders<'_>>) -> Result<Said, MessageError> {
     let text = str::from_utf8(body).map_err(|_| MessageError::not_json())?;
     if depth::is_too_deep(body) {
         return Err(MessageError::invalid_request("The body is nested too deep"));
     }
-    if text.trim_start().starts_with('[') {
+    if body.trim_ascii_start().first() == Some(&b'[') {
         let elements = envelope::read(text, Elements::at_most(MAX_BATCH))
             .map_err(|_| MessageError::not_json())?
             .ok_or(MessageError::invalid_request("The batch is too long"))?;
-        batch(body, text, &elements, headers)
+        batch(text, &elements, headers)
     } else {
         let mut slot = Slot::default();
         envelope::read(text, &mut slot).map_err(|_| MessageError::not_json())?;
         let envelope = slot
             .get()
             .ok_or(MessageError::invalid_request("The body is no message"))?;
-        one(body, text, envelope, headers).map_err(|error| error.with_id(echo(envelope)))
+        one(text, envelope, headers).map_err(|error| error.with_id(echo(envelope)))
     }
 }
 
 fn one(
-    body: &Bytes,
     text: &str,
     envelope: &Envelope<'_>,
     headers: Option<&MirroredHeaders<'_>>,
-) -> Result<McpRequest, MessageError> {
+) -> Result<Said, MessageError> {
     let message = message(text, envelope)?;
     let decoded = decode(headers)?;
     let version = mirror::version(envelope, &decoded)?;
@@ -100,22 +104,20 @@ fn one(
             mirror::complete(version, &message, envelope, &decoded)?;
         }
     }
-    Ok(McpRequest::new(Parts {
+    Ok(Said {
         messages: Messages::One([message]),
         is_batch: false,
         version,
         has_session: headers.is_some_and(|headers| headers.has_session),
         client_claimed: client_claimed(envelope),
-        body: body.clone(),
-    }))
+    })
 }
 
 fn batch(
-    body: &Bytes,
     text: &str,
     elements: &[Slot<Envelope<'_>>],
     headers: Option<&MirroredHeaders<'_>>,
-) -> Result<McpRequest, MessageError> {
+) -> Result<Said, MessageError> {
     let decoded = decode(headers)?;
     let mut messages = Vec::with_capacity(elements.len());
     let mut claimed = None;
@@ -134,14 +136,13 @@ fn batch(
     if messages.is_empty() {
         return Err(MessageError::invalid_request("The batch is empty"));
     }
-    Ok(McpRequest::new(Parts {
+    Ok(Said {
         messages: Messages::Several(messages),
         is_batch: true,
         version: ProtocolVersion::V2025_03_26,
         has_session: headers.is_some_and(|headers| headers.has_session),
         client_claimed: claimed,
-        body: body.clone(),
-    }))
+    })
 }
 
 fn decode<'a>(headers: Option<&MirroredHeaders<'a>>) -> Result<Decoded<'a>, MessageError> {

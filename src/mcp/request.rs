@@ -97,15 +97,20 @@ impl Message {
 #[derive(Clone)]
 pub struct McpRequest(Arc<Parts>);
 
-pub(crate) struct Parts {
-    pub(crate) messages: Messages,
-    pub(crate) is_batch: bool,
-    pub(crate) version: ProtocolVersion,
+struct Parts {
+    said: Said,
+    body: Bytes,
+}
+
+/// What was read in a body.
+pub(super) struct Said {
+    pub(super) messages: Messages,
+    pub(super) is_batch: bool,
+    pub(super) version: ProtocolVersion,
     /// Whether the request names a session (`Mcp-Session-Id`).
-    pub(crate) has_session: bool,
+    pub(super) has_session: bool,
     /// `clientInfo` as `name/version`: what the client says it is, and nothing to decide by.
-    pub(crate) client_claimed: Option<Box<str>>,
-    pub(crate) body: Bytes,
+    pub(super) client_claimed: Option<Box<str>>,
 }
 
 /// Nearly every request has one, which needs no list.
@@ -128,14 +133,14 @@ impl fmt::Debug for McpRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("McpRequest")
             .field("messages", &self.messages())
-            .field("version", &self.0.version)
+            .field("version", &self.0.said.version)
             .finish_non_exhaustive()
     }
 }
 
 impl McpRequest {
-    pub(crate) fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+    pub(super) fn new(said: Said, body: Bytes) -> Self {
+        Self(Arc::new(Parts { said, body }))
     }
 
     /// A request without a message: `GET` (as which `HEAD` counts) or `DELETE`.
@@ -144,7 +149,7 @@ impl McpRequest {
         version: ProtocolVersion,
         has_session: bool,
     ) -> Self {
-        Self::new(Parts {
+        let said = Said {
             messages: Messages::One([Message {
                 operation: Operation::new(method, []),
                 kind: MessageKind::Request,
@@ -155,38 +160,38 @@ impl McpRequest {
             version,
             has_session,
             client_claimed: None,
-            body: Bytes::new(),
-        })
+        };
+        Self::new(said, Bytes::new())
     }
 
     /// The messages: one, or several in a batch of 2025-03-26. Never none.
     #[must_use]
     pub fn messages(&self) -> &[Message] {
-        self.0.messages.as_slice()
+        self.0.said.messages.as_slice()
     }
 
     /// Whether the messages came in an array.
     #[must_use]
     pub fn is_batch(&self) -> bool {
-        self.0.is_batch
+        self.0.said.is_batch
     }
 
     /// The revision to whose rules the request is held.
     #[must_use]
     pub fn version(&self) -> ProtocolVersion {
-        self.0.version
+        self.0.said.version
     }
 
     /// Whether the request carries `Mcp-Session-Id`.
     #[must_use]
     pub fn has_session(&self) -> bool {
-        self.0.has_session
+        self.0.said.has_session
     }
 
     /// What the client says it is (`clientInfo`, as `name/version`). Anyone can claim anything.
     #[must_use]
     pub fn client_claimed(&self) -> Option<&str> {
-        self.0.client_claimed.as_deref()
+        self.0.said.client_claimed.as_deref()
     }
 
     /// The `id` to answer with: that of the only message.
