@@ -50,7 +50,7 @@ where
 {
     body: Reading<B>,
     message: McpBody,
-    gate: Gate<K::Future, V::Future, T::Future, Takes<L>, U::Future>,
+    gate: Gate<K, V, L, U, T>,
     /// When it came in, or went on. No time passes between the gates.
     pub(super) now: UnixTime,
     granted: Option<Granted>,
@@ -60,14 +60,21 @@ where
 }
 
 /// The gate that a request stands at, with the question whose answer it needs.
-enum Gate<K, V, T, L, U> {
+enum Gate<K, V, L, U, T>
+where
+    K: KeyStore<VerificationKeyId>,
+    V: RevocationStore,
+    L: RateLimitStore,
+    U: KeyStore<UpstreamKeyId>,
+    T: SessionStore,
+{
     Origin,
-    Token(K, Box<Waiting>),
-    Revocation(V),
+    Token(K::Future, Box<Waiting>),
+    Revocation(V::Future),
     Message,
-    Session(T),
-    Limit(L),
-    Key(U),
+    Session(T::Future),
+    Limit(Takes<L>),
+    Key(U::Future),
     Passed,
 }
 
@@ -284,7 +291,7 @@ where
         match judged(common, checked)? {
             Checked::Verified(token) => self.verified(gates, head, token),
             Checked::Waits(question, waiting) => {
-                self.gate = Gate::Token(question, Box::new(waiting));
+                self.gate = Gate::Token(question, waiting);
                 Ok(())
             }
         }

@@ -30,7 +30,7 @@ pub(crate) struct Gate<K> {
 pub(crate) enum Checked<Q> {
     Verified(VerifiedToken),
     /// Its key is not there yet.
-    Waits(Q, Waiting),
+    Waits(Q, Box<Waiting>),
 }
 
 /// A token that waits for its key.
@@ -91,7 +91,8 @@ impl<K> Gate<K> {
         let mut question = self.config.keys.key(read.key_id());
         let Poll::Ready(answer) = at_once(&mut question) else {
             let unverified = read.into_unverified(Bytes::copy_from_slice(token));
-            return Ok(Checked::Waits(question, Waiting::new(unverified, now)));
+            let waiting = Box::new(Waiting::new(unverified, now));
+            return Ok(Checked::Waits(question, waiting));
         };
         // Nothing is copied before the signature is known to be good.
         let verified = self.verified(answer, token, now, |key| read.verify(key))?;

@@ -80,7 +80,7 @@ fn admit<B>(request: &mut Request<B>, verified: VerifiedToken) {
 /// Verifies a token once its key is there.
 pub struct Verifying<K> {
     gate: Arc<Gate<K>>,
-    waiting: Waiting,
+    waiting: Box<Waiting>,
 }
 
 impl<K, S, B> Judge<S, B> for Verifying<K> {
@@ -131,7 +131,7 @@ mod tests {
         let claims = part(&ClaimsBuilder::new().made_at(now).to_json());
         let token = format!("{header}.{claims}.{}", part("signature"));
         let waiting = Verifying {
-            waiting: Waiting::new(validator.inspect(token, now).unwrap(), now),
+            waiting: Box::new(Waiting::new(validator.inspect(token, now).unwrap(), now)),
             gate: JwtValidateLayer::new(validator, ()).layer(()).gate,
         };
         let shown = format!("{waiting:?}");
