@@ -519,4 +519,19 @@ mod tests {
             assert_eq!((error.code(), error.id()), (code, None), "{body}");
         }
     }
+
+    #[test]
+    fn the_first_fault_counts_and_what_follows_it_must_still_be_json() {
+        let faulty = r#"{"jsonrpc":"2.0","id":1,"method":"ping","x":1,"x":[{"y":{}}],"ID":2"#;
+        for (code, message, rest) in [
+            (-32600, "A member is repeated", r#","z":{"a":[1]}}"#),
+            (-32700, "The body is not JSON", r#","method":{"a":[1}}"#),
+            (-32700, "The body is not JSON", r#","z":"\ud800","a" 1}"#),
+            (-32700, "The body is not JSON", ""),
+        ] {
+            let error = read_with(["-"; 3], &format!("{faulty}{rest}")).unwrap_err();
+            assert_eq!((error.code(), error.message()), (code, message), "{rest}");
+            assert_eq!(error.id(), None, "{rest}");
+        }
+    }
 }
