@@ -17,7 +17,6 @@ use aws_lc_rs::signature::{
 use axum::body::Body;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode};
 use mcp_auth::{
     Algorithm, Clock, McpBody, McpRequest, MemoryRateLimitStore, MemoryRevocationStore, RateKey,

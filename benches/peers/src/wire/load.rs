@@ -38,39 +38,23 @@ pub fn ask(url: &str, token: &str) -> String {
     answer
 }
 
-/// When a connection asks again.
-#[derive(Clone, Copy)]
-pub enum Pace {
-    /// At once.
-    Full,
-    /// A millisecond after the answer: that makes about as many requests a second of whatever
-    /// answers in much less.
-    Steady,
-}
-
-impl Pace {
-    const fn connections(self) -> usize {
-        match self {
-            Self::Full => 32,
-            Self::Steady => 64,
-        }
-    }
-}
+/// Each asks again a millisecond after its answer, which makes about as many requests a second of
+/// whatever answers in much less. At full speed the slower of two servers pays for more than its own
+/// work: it finds the client asleep and has to wake it for each answer, the quicker one keeps it awake.
+const CONNECTIONS: usize = 64;
 
 /// The request, as a script of wrk.
 pub struct Load {
     url: String,
     script: PathBuf,
-    pace: Pace,
 }
 
 impl Load {
-    pub fn new(url: &str, token: &str, pace: Pace) -> Self {
+    pub fn new(url: &str, token: &str) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let mut script = format!("wrk.method = \"POST\"\nwrk.body = [==[{CALL}]==]\n");
-        if matches!(pace, Pace::Steady) {
-            script.push_str("function delay() return 1 end\n");
-        }
+        let mut script = format!(
+            "wrk.method = \"POST\"\nwrk.body = [==[{CALL}]==]\nfunction delay() return 1 end\n"
+        );
         for (name, value) in &headers(token) {
             // These two wrk writes by itself where it does not find them under the names it knows.
             let name = match name.as_str() {
@@ -91,7 +75,6 @@ impl Load {
         Self {
             url: format!("{url}/mcp"),
             script: path,
-            pace,
         }
     }
 
@@ -99,7 +82,7 @@ impl Load {
     pub fn run(&self, takes: Duration, core: usize) -> Done {
         let output = on_core(core, Command::new("wrk"))
             .arg("--threads=1")
-            .arg(format!("--connections={}", self.pace.connections()))
+            .arg(format!("--connections={CONNECTIONS}"))
             .arg(format!("--duration={}s", takes.as_secs()))
             .arg(format!("--script={}", self.script.display()))
             .arg(&self.url)

@@ -11,10 +11,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use mcp_auth::Algorithm;
 use serde_json::json;
 
-use self::{
-    load::{Load, Pace},
-    process::Server,
-};
+use self::{load::Load, process::Server};
 use crate::{
     harness::{is_quick, median},
     report::Report,
@@ -40,7 +37,7 @@ struct Mode {
 impl Mode {
     /// A server that takes this token and, if it is one that looks, refuses the same with another
     /// signature.
-    fn new(case: &'static str, by: &'static str, server: Server, token: &str, pace: Pace) -> Self {
+    fn new(case: &'static str, by: &'static str, server: Server, token: &str) -> Self {
         let answers = |token: &str, status: &str| {
             let answer = load::ask(&server.url, token);
             let is_so = answer.starts_with(&format!("HTTP/1.1 {status}"));
@@ -53,7 +50,7 @@ impl Mode {
         Self {
             case,
             by,
-            load: Load::new(&server.url, token, pace),
+            load: Load::new(&server.url, token),
             server,
             cpu_ns: Vec::new(),
             per_second: Vec::new(),
@@ -94,15 +91,12 @@ pub fn run(report: &mut Report, gateway: &Path) {
     .into_iter()
     .map(|(case, by, job)| {
         let (server, token) = Server::of_job(job, &[], MEASURED);
-        Mode::new(case, by, server, &token, Pace::Full)
+        Mode::new(case, by, server, &token)
     })
     .collect();
 
     let world = World::new(Algorithm::RS256);
-    // At full speed the slower of two proxies pays for more than its own work: it finds the client and
-    // the upstream asleep and has to wake them for each request, the quicker one keeps them awake. At
-    // one rate, below what each of them can do, they pay alike.
-    let proxied = |case, by, server| Mode::new(case, by, server, &world.token, Pace::Steady);
+    let proxied = |case, by, server| Mode::new(case, by, server, &world.token);
     let (upstream, _) = Server::of_job("plain", &[], OTHERS);
     let (proxy, _) = Server::of_job("proxy", &[&upstream.url], MEASURED);
     modes.push(proxied("wire_bare_proxy", "none", proxy));
