@@ -141,8 +141,7 @@ where
 {
     type Output = Result<Response<AuthBody<ResB>>, S::Error>;
 
-    /// What is taken out of the state for a poll goes with a panic, and not long after it; see
-    /// [`Watch`].
+    // What is taken out of the state for a poll goes with a panic, and not long after it; see `Watch`.
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();

@@ -6,6 +6,7 @@ mod future;
 mod gates;
 mod leave;
 mod off;
+mod pass;
 mod service;
 
 use std::{fmt, sync::Arc};
