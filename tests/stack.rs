@@ -17,12 +17,14 @@ use std::{
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use mcp_auth::{
-    AuthStack, Decision, JwtValidator, KeyHeader, McpBody, MemoryRateLimitStore,
-    MemoryRevocationStore, Quota, RateLimit, RateLimitLayer, RecordingSink, ResourceMetadata,
-    StaticJwks, Target, UnixTime, UpstreamKey, UpstreamKeyId, key_store_fn, policy_fn,
+    AuditEvent, AuditLogLayer, AuthStack, Decision, JwtValidator, KeyHeader, KeyStore, McpBody,
+    MemoryRateLimitStore, MemoryRevocationStore, Quota, RateLimit, RateLimitLayer, RecordingSink,
+    ResourceMetadata, StaticJwks, Target, UnixTime, UpstreamKey, UpstreamKeyId, key_store_fn,
+    policy_fn,
 };
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
@@ -74,10 +76,15 @@ impl House {
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    async fn send(
+    /// The stack, which tells no audit log.
+    fn stack(
         &self,
-        requests: Vec<Request<Full<Bytes>>>,
-    ) -> Vec<(StatusCode, HeaderMap, Value)> {
+    ) -> AuthStack<
+        StaticJwks,
+        MemoryRevocationStore,
+        MemoryRateLimitStore,
+        impl KeyStore<UpstreamKeyId, Key = UpstreamKey>,
+    > {
         let x = URL_SAFE_NO_PAD.encode(self.key.public_key());
         let jwks = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": x}]});
         let policy = policy_fn(|access| match access.operation.target() {
@@ -96,7 +103,7 @@ impl House {
             Ok((&**id.token().principal().subject() == "alice")
                 .then(|| UpstreamKey::new("ro", "internal-key-1").unwrap()))
         });
-        let stack = AuthStack::new(
+        AuthStack::new(
             JwtValidator::new(ISSUER, RESOURCE).unwrap(),
             StaticJwks::from_json(ISSUER, jwks.to_string().as_bytes()).unwrap(),
             ResourceMetadata::new(RESOURCE, [ISSUER]).unwrap(),
@@ -111,7 +118,13 @@ impl House {
             ),
         ))
         .with_upstream_keys(keys, KeyHeader::default())
-        .with_audit(Arc::clone(&self.audit));
+    }
+
+    async fn send(
+        &self,
+        requests: Vec<Request<Full<Bytes>>>,
+    ) -> Vec<(StatusCode, HeaderMap, Value)> {
+        let stack = self.stack().with_audit(Arc::clone(&self.audit));
         let seen = Arc::clone(&self.seen);
         let service = stack.layer(service_fn(move |request: Request<McpBody>| {
             let seen = Arc::clone(&seen);
@@ -180,6 +193,53 @@ async fn a_good_call_reaches_the_service_with_the_key_and_without_the_token() {
         (Some("alice"), "tools/call", Some("get_note"))
     );
     assert_eq!(event.to_json().matches("internal-key-1").count(), 0);
+}
+
+#[tokio::test]
+async fn an_audit_log_outside_of_the_stack_is_told_the_same() {
+    let house = House::new();
+    let token = house.token(&[]);
+    let requests = || {
+        ["get_note", "put_note"]
+            .map(|tool| call(Some(&token), tool))
+            .into_iter()
+            .chain([call(None, "get_note")])
+    };
+    house.send(requests().collect()).await;
+    let inside = house.audit.events();
+
+    let outside = Arc::new(RecordingSink::new());
+    let answer = |_| async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::new()))) };
+    let service = house.stack().layer(service_fn(answer));
+    let audited = AuditLogLayer::new(Arc::clone(&outside)).layer(service);
+    for request in requests() {
+        audited.clone().oneshot(request).await.unwrap();
+    }
+    // One whose answer is still awaited when the client goes away.
+    let never = |_| std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>();
+    let service = house.stack().layer(service_fn(never));
+    let audited = AuditLogLayer::new(Arc::clone(&outside)).layer(service);
+    let left = audited
+        .oneshot(call(Some(&token), "get_note"))
+        .now_or_never();
+    assert!(left.is_none());
+
+    let told = |event: &AuditEvent| {
+        let mut told: Value = serde_json::from_str(&event.to_json()).unwrap();
+        for changing in ["timestamp", "request_id", "total_ms", "upstream_ms"] {
+            told[changing] = Value::Null;
+        }
+        told
+    };
+    let mut expected: Vec<Value> = inside.iter().map(told).collect();
+    assert_eq!(house.reasons(), ["ok", "insufficient_scope", "no_token"]);
+    let mut cancelled = expected[0].clone();
+    cancelled["decision"] = "error".into();
+    cancelled["status"] = Value::Null;
+    cancelled["cancelled"] = true.into();
+    expected.push(cancelled);
+    let outside: Vec<Value> = outside.events().iter().map(told).collect();
+    assert_eq!(outside, expected);
 }
 
 #[tokio::test]
