@@ -23,7 +23,7 @@ use crate::{
 /// The service of [`AuthStack`].
 //
 // It is one service, not one a layer: those each clone their settings with every request and hand
-// the request on by value, which took half of the time. What a layer decides stands in the layer, in
+// the request on by value, which took a third of the time. What a layer decides stands in the layer, in
 // its `gate`, and its own service decides by the same.
 pub struct Auth<S, K, V = Off, L = Off, U = Off, T = MemorySessionStore> {
     inner: S,
