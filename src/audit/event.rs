@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use serde::{Serialize, Serializer, ser::SerializeSeq};
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::{
     audit::{
-        RequestName, Text,
+        AuditDecision, AuditRateLimit, AuditRevocation, Caller, RequestName, Text,
         text::{Harmless, capped},
         timestamp::Rfc3339,
     },
@@ -17,81 +17,6 @@ use crate::{
 
 /// Lists are cut off after so many elements.
 pub(super) const MAX_ELEMENTS: usize = 256;
-
-/// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum AuditDecision {
-    /// It was let through.
-    Allow,
-    /// It was refused.
-    Deny,
-    /// Whether to let it through could not be found out, or what was let through failed.
-    Error,
-}
-
-impl AuditDecision {
-    /// The word for the log.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Deny => "deny",
-            Self::Error => "error",
-        }
-    }
-}
-
-/// What became of the question whether the token was revoked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum AuditRevocation {
-    /// It was not.
-    Active,
-    /// It was.
-    Revoked,
-    /// The store could not say, and the request passed because it was set so.
-    Unchecked,
-}
-
-impl AuditRevocation {
-    /// The word for the log.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Revoked => "revoked",
-            Self::Unchecked => "unchecked",
-        }
-    }
-}
-
-/// What the limits said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum AuditRateLimit {
-    /// There was enough.
-    Ok,
-    /// There was not enough.
-    Limited,
-    /// There was enough, by a local count that stood in for the shared one.
-    Local,
-}
-
-impl AuditRateLimit {
-    /// The word for the log.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Limited => "limited",
-            Self::Local => "local",
-        }
-    }
-}
 
 /// One message of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -122,36 +47,24 @@ impl AuditOperation {
 /// [`to_json`](Self::to_json) and `Serialize` give the fields in a fixed order. A field is never
 /// left out; it is `null` where there is nothing to say. Fields may be added; the meaning of one
 /// changes only with `v`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AuditEvent {
-    #[serde(rename = "v", serialize_with = "version")]
-    pub(crate) version: (),
-    #[serde(serialize_with = "rfc3339")]
     pub(crate) timestamp: UnixTime,
     pub(crate) request_id: RequestName,
-    pub(crate) user: Option<Text>,
-    pub(crate) issuer: Option<Text>,
-    pub(crate) client_id: Option<Text>,
+    pub(crate) caller: Caller,
     pub(crate) client_claimed: Option<Text>,
     pub(crate) action: Text,
     pub(crate) tool: Option<Text>,
-    #[serde(serialize_with = "operations")]
     pub(crate) operations: Option<Vec<AuditOperation>>,
     pub(crate) decision: AuditDecision,
-    #[serde(serialize_with = "reason")]
     pub(crate) reason: Reason,
     pub(crate) status: Option<u16>,
-    #[serde(serialize_with = "scopes")]
     pub(crate) required_scopes: Scope,
-    #[serde(serialize_with = "scopes")]
-    pub(crate) held_scopes: Scope,
     pub(crate) key_name: Option<Text>,
     pub(crate) session: Option<Text>,
     pub(crate) revocation: Option<AuditRevocation>,
     pub(crate) rate_limit: Option<AuditRateLimit>,
-    #[serde(rename = "total_ms", serialize_with = "millis")]
     pub(crate) total: Duration,
-    #[serde(rename = "upstream_ms", serialize_with = "some_millis")]
     pub(crate) upstream: Option<Duration>,
     pub(crate) cancelled: bool,
 }
@@ -164,12 +77,9 @@ impl AuditEvent {
     /// what became of it.
     pub(crate) const fn new(timestamp: UnixTime, request_id: RequestName, action: Text) -> Self {
         Self {
-            version: (),
             timestamp,
             request_id,
-            user: None,
-            issuer: None,
-            client_id: None,
+            caller: Caller::Unknown,
             client_claimed: None,
             action,
             tool: None,
@@ -178,7 +88,6 @@ impl AuditEvent {
             reason: Reason::Internal,
             status: None,
             required_scopes: Scope::EMPTY,
-            held_scopes: Scope::EMPTY,
             key_name: None,
             session: None,
             revocation: None,
@@ -204,19 +113,19 @@ impl AuditEvent {
     /// The `sub` of the token.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
-        self.user.as_ref().map(Text::as_str)
+        self.caller.user()
     }
 
     /// The `iss` of the token.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
-        self.issuer.as_ref().map(Text::as_str)
+        self.caller.issuer()
     }
 
     /// The `client_id` of the token, else its `azp`.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
-        self.client_id.as_ref().map(Text::as_str)
+        self.caller.client_id()
     }
 
     /// What the client says it is (`clientInfo`). Anyone can claim anything.
@@ -269,8 +178,8 @@ impl AuditEvent {
 
     /// The scopes of the token.
     #[must_use]
-    pub const fn held_scopes(&self) -> &Scope {
-        &self.held_scopes
+    pub fn held_scopes(&self) -> &Scope {
+        self.caller.scope()
     }
 
     /// The name of the upstream key that was injected.
@@ -332,53 +241,72 @@ impl AuditEvent {
     }
 }
 
-fn version<S: Serializer>((): &(), serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u32(AuditEvent::VERSION)
-}
-
-fn rfc3339<S: Serializer>(at: &UnixTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&Rfc3339(*at))
-}
-
-fn reason<S: Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(reason.as_str())
-}
-
-fn scopes<S: Serializer>(scopes: &Scope, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut list = serializer.serialize_seq(None)?;
-    for scope in scopes.iter().take(MAX_ELEMENTS) {
-        list.serialize_element(&capped(scope.as_str()))?;
+impl Serialize for AuditEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let operations = self.operations().map(|all| all.iter().take(MAX_ELEMENTS));
+        let mut line = serializer.serialize_struct("AuditEvent", 22)?;
+        line.serialize_field("v", &Self::VERSION)?;
+        line.serialize_field("timestamp", &Rfc3339(self.timestamp))?;
+        line.serialize_field("request_id", self.request_id())?;
+        line.serialize_field("user", &self.user())?;
+        line.serialize_field("issuer", &self.issuer())?;
+        line.serialize_field("client_id", &self.client_id())?;
+        line.serialize_field("client_claimed", &self.client_claimed())?;
+        line.serialize_field("action", self.action())?;
+        line.serialize_field("tool", &self.tool())?;
+        line.serialize_field("operations", &operations.map(List))?;
+        line.serialize_field("decision", self.decision.as_str())?;
+        line.serialize_field("reason", self.reason.as_str())?;
+        line.serialize_field("status", &self.status)?;
+        line.serialize_field("required_scopes", &scopes(self.required_scopes()))?;
+        line.serialize_field("held_scopes", &scopes(self.held_scopes()))?;
+        line.serialize_field("key_name", &self.key_name())?;
+        line.serialize_field("session", &self.session())?;
+        line.serialize_field("revocation", &self.revocation)?;
+        line.serialize_field("rate_limit", &self.rate_limit)?;
+        line.serialize_field("total_ms", &millis(self.total))?;
+        line.serialize_field("upstream_ms", &self.upstream.map(millis))?;
+        line.serialize_field("cancelled", &self.cancelled)?;
+        line.end()
     }
-    list.end()
 }
 
-fn operations<S: Serializer>(
-    operations: &Option<Vec<AuditOperation>>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match operations {
-        None => serializer.serialize_none(),
-        Some(all) => serializer.collect_seq(all.iter().take(MAX_ELEMENTS)),
+/// What it gives, as a list.
+struct List<I>(I);
+
+impl<I: Clone + Iterator<Item: Serialize>> Serialize for List<I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.clone())
     }
+}
+
+fn scopes(scopes: &Scope) -> impl Serialize {
+    List(
+        scopes
+            .iter()
+            .take(MAX_ELEMENTS)
+            .map(|scope| capped(scope.as_str())),
+    )
 }
 
 /// Milliseconds with the microseconds behind the point.
-fn millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+fn millis(time: Duration) -> f64 {
     let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
-    serializer.serialize_f64(f64::from(micros) / 1000.0)
-}
-
-fn some_millis<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    match time {
-        None => serializer.serialize_none(),
-        Some(time) => millis(time, serializer),
-    }
+    f64::from(micros) / 1000.0
 }
 
 #[cfg(test)]
-#[allow(clippy::indexing_slicing)]
+#[allow(clippy::indexing_slicing, clippy::expect_used)]
 pub(super) mod tests {
     use super::*;
+    use crate::token::{Claims, VerifiedToken};
+
+    pub(in crate::audit) fn caller(user: &str, more: &str) -> Caller {
+        let user = serde_json::Value::from(user);
+        let json = format!(r#"{{"iss":"https://i","sub":{user},"exp":1{more}}}"#);
+        let claims = Claims::from_json(&json).expect("claims");
+        Caller::of(VerifiedToken::assertion(claims))
+    }
 
     pub(in crate::audit) fn event(decision: AuditDecision, user: &str) -> AuditEvent {
         let mut event = AuditEvent::new(
@@ -387,7 +315,7 @@ pub(super) mod tests {
             Text::from_static("tools/call"),
         );
         event.decision = decision;
-        event.user = Some(Text::new(user));
+        event.caller = caller(user, "");
         event
     }
 
@@ -396,10 +324,9 @@ pub(super) mod tests {
         let mut full = event(AuditDecision::Deny, "alice");
         assert_eq!(
             full.to_json(),
-            r#"{"v":1,"timestamp":"2023-11-14T22:13:20.123456Z","request_id":"0000000000000001000000000000002f","user":"alice","issuer":null,"client_id":null,"client_claimed":null,"action":"tools/call","tool":null,"operations":null,"decision":"deny","reason":"internal","status":null,"required_scopes":[],"held_scopes":[],"key_name":null,"session":null,"revocation":null,"rate_limit":null,"total_ms":0.0,"upstream_ms":null,"cancelled":false}"#
+            r#"{"v":1,"timestamp":"2023-11-14T22:13:20.123456Z","request_id":"0000000000000001000000000000002f","user":"alice","issuer":"https://i","client_id":null,"client_claimed":null,"action":"tools/call","tool":null,"operations":null,"decision":"deny","reason":"internal","status":null,"required_scopes":[],"held_scopes":[],"key_name":null,"session":null,"revocation":null,"rate_limit":null,"total_ms":0.0,"upstream_ms":null,"cancelled":false}"#
         );
-        full.issuer = Some(Text::new("https://i"));
-        full.client_id = Some(Text::new("app"));
+        full.caller = caller("alice", r#","client_id":"app","scope":"read:data profile""#);
         full.client_claimed = Some(Text::new("inspector/1"));
         full.tool = Some(Text::new("put\u{2028}\u{202e}note"));
         full.operations = Some(vec![AuditOperation {
@@ -409,7 +336,6 @@ pub(super) mod tests {
         full.reason = Reason::InsufficientScope;
         full.status = Some(403);
         full.required_scopes = Scope::from_claim("write:data");
-        full.held_scopes = Scope::from_claim("read:data profile");
         full.key_name = Some(Text::new("ro"));
         full.session = Some(Text::new("0a1b2c3d"));
         full.revocation = Some(AuditRevocation::Active);
@@ -426,9 +352,8 @@ pub(super) mod tests {
     #[test]
     fn lists_and_times_are_bounded() {
         let mut event = event(AuditDecision::Allow, "alice");
-        event.held_scopes = (0..300)
-            .filter_map(|i| format!("s{i}").parse().ok())
-            .collect();
+        let held: Vec<_> = (0..300).map(|i| format!("s{i}")).collect();
+        event.caller = caller("alice", &format!(r#","scope":"{}""#, held.join(" ")));
         event.required_scopes = Scope::from_claim(&"x".repeat(1000));
         event.total = Duration::MAX;
         let json: serde_json::Value = serde_json::from_str(&event.to_json()).unwrap_or_default();

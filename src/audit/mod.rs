@@ -1,8 +1,10 @@
 //! What happened, once per request.
 
+mod caller;
 mod event;
 mod json_lines;
 mod name;
+mod outcome;
 mod queue;
 #[cfg(feature = "test-util")]
 mod recording;
@@ -13,10 +15,11 @@ mod tracing_sink;
 
 #[cfg(feature = "test-util")]
 pub use self::recording::RecordingSink;
+pub(crate) use self::{caller::Caller, name::RequestName, text::Text};
 pub use self::{
-    event::{AuditDecision, AuditEvent, AuditOperation, AuditRateLimit, AuditRevocation},
+    event::{AuditEvent, AuditOperation},
     json_lines::JsonLinesSink,
+    outcome::{AuditDecision, AuditRateLimit, AuditRevocation},
     sink::{AuditSink, AuditSinkFn, audit_sink_fn},
     tracing_sink::TracingSink,
 };
-pub(crate) use self::{name::RequestName, text::Text};

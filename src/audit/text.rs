@@ -39,7 +39,7 @@ impl Text {
 /// Shares the text where it is short enough.
 impl From<Arc<str>> for Text {
     fn from(text: Arc<str>) -> Self {
-        if text.len() <= MAX_CHARS {
+        if is_short(&text) {
             Self(Repr::Shared(text))
         } else {
             Self::new(&text)
@@ -50,7 +50,7 @@ impl From<Arc<str>> for Text {
 impl From<Cow<'static, str>> for Text {
     fn from(text: Cow<'static, str>) -> Self {
         match text {
-            Cow::Borrowed(text) if text.len() <= MAX_CHARS => Self::from_static(text),
+            Cow::Borrowed(text) if is_short(text) => Self::from_static(text),
             other => Self::new(&other),
         }
     }
@@ -68,8 +68,13 @@ impl Serialize for Text {
     }
 }
 
+/// Whether nothing is cut off, as far as the number of its bytes tells.
+pub(super) const fn is_short(text: &str) -> bool {
+    text.len() <= MAX_CHARS
+}
+
 pub(super) fn capped(text: &str) -> Cow<'_, str> {
-    if text.len() <= MAX_CHARS {
+    if is_short(text) {
         return text.into();
     }
     match text.char_indices().nth(MAX_CHARS) {

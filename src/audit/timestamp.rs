@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 use crate::clock::UnixTime;
 
 /// Shows an instant as `2023-11-14T22:13:20.000000Z`: UTC, in microseconds, cut off and not rounded.
@@ -18,6 +20,12 @@ impl fmt::Display for Rfc3339 {
             f,
             "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z"
         )
+    }
+}
+
+impl Serialize for Rfc3339 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -105,7 +105,10 @@ mod tests {
     use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
-    use crate::audit::{Text, event::tests::event};
+    use crate::audit::{
+        Text,
+        event::tests::{caller, event},
+    };
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -139,7 +142,7 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || {
             let mut denied = event(AuditDecision::Deny, "alice\n\u{202e}");
             denied.status = Some(403);
-            denied.held_scopes = crate::token::Scope::from_claim("read:data profile");
+            denied.caller = caller("alice\n\u{202e}", r#","scope":"read:data profile""#);
             denied.tool = Some(Text::new("put_note"));
             TracingSink.record(denied);
             TracingSink.record(event(AuditDecision::Allow, "bob"));
@@ -149,8 +152,8 @@ mod tests {
         assert_eq!(
             lines,
             [
-                r#" WARN mcp_auth::audit: v=1 timestamp=2023-11-14T22:13:20.123456Z request_id="0000000000000001000000000000002f" user="alice\\u000a\\u202e" action="tools/call" tool="put_note" decision="deny" reason="internal" status=403 required_scopes="" held_scopes="read:data profile" total_ms=0.0 cancelled=false"#,
-                r#" INFO mcp_auth::audit: v=1 timestamp=2023-11-14T22:13:20.123456Z request_id="0000000000000001000000000000002f" user="bob" action="tools/call" decision="allow" reason="internal" required_scopes="" held_scopes="" total_ms=0.0 cancelled=false"#,
+                r#" WARN mcp_auth::audit: v=1 timestamp=2023-11-14T22:13:20.123456Z request_id="0000000000000001000000000000002f" user="alice\\u000a\\u202e" issuer="https://i" action="tools/call" tool="put_note" decision="deny" reason="internal" status=403 required_scopes="" held_scopes="read:data profile" total_ms=0.0 cancelled=false"#,
+                r#" INFO mcp_auth::audit: v=1 timestamp=2023-11-14T22:13:20.123456Z request_id="0000000000000001000000000000002f" user="bob" issuer="https://i" action="tools/call" decision="allow" reason="internal" required_scopes="" held_scopes="" total_ms=0.0 cancelled=false"#,
             ]
         );
     }

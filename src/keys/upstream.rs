@@ -5,16 +5,27 @@ use std::{fmt, sync::Arc};
 use http::HeaderValue;
 
 use crate::{
-    error::ConfigError, mcp::McpRequest, policy::Grant, secret::Secret, token::VerifiedToken,
+    error::ConfigError,
+    mcp::McpRequest,
+    policy::{Grant, Granted},
+    secret::Secret,
+    token::VerifiedToken,
 };
 
 /// What an upstream key is asked for with: who calls, what is asked, and by which scopes it was
 /// granted. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct UpstreamKeyId {
-    token: VerifiedToken,
-    request: Option<McpRequest>,
-    grant: Option<Grant>,
+pub struct UpstreamKeyId(Known);
+
+/// What is known when the key is asked for.
+#[derive(Clone, Debug)]
+enum Known {
+    Granted(Granted),
+    Caller {
+        token: VerifiedToken,
+        request: Option<McpRequest>,
+        grant: Option<Grant>,
+    },
 }
 
 impl UpstreamKeyId {
@@ -25,31 +36,53 @@ impl UpstreamKeyId {
         request: Option<McpRequest>,
         grant: Option<Grant>,
     ) -> Self {
-        Self {
+        Self(Known::Caller {
             token,
             request,
             grant,
+        })
+    }
+
+    /// An id for what was granted, without clones of its parts.
+    pub(crate) const fn of(granted: Granted) -> Self {
+        Self(Known::Granted(granted))
+    }
+
+    /// What the id was made of, if it was [`of`](Self::of) that.
+    pub(crate) fn into_granted(self) -> Option<Granted> {
+        match self.0 {
+            Known::Granted(granted) => Some(granted),
+            Known::Caller { .. } => None,
         }
     }
 
     /// Who is calling.
     #[must_use]
     pub const fn token(&self) -> &VerifiedToken {
-        &self.token
+        match &self.0 {
+            Known::Granted(granted) => granted.token(),
+            Known::Caller { token, .. } => token,
+        }
     }
 
     /// What is asked for; `None` where no [`McpRequestLayer`](crate::McpRequestLayer) stands in
     /// front.
     #[must_use]
     pub const fn request(&self) -> Option<&McpRequest> {
-        self.request.as_ref()
+        match &self.0 {
+            Known::Granted(granted) => Some(granted.request()),
+            Known::Caller { request, .. } => request.as_ref(),
+        }
     }
 
     /// By which scopes it was granted; `None` where no [`ScopeGuardLayer`](crate::ScopeGuardLayer)
     /// stands in front.
     #[must_use]
     pub const fn grant(&self) -> Option<&Grant> {
-        self.grant.as_ref()
+        match &self.0 {
+            Known::Granted(granted) => Some(granted.grant()),
+            Known::Caller { grant, .. } => grant.as_ref(),
+        }
     }
 }
 

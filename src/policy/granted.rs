@@ -61,6 +61,10 @@ impl Granted {
         &self.token
     }
 
+    pub(crate) const fn request(&self) -> &McpRequest {
+        &self.request
+    }
+
     /// What was asked for, and granted.
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
         self.request

@@ -5,7 +5,7 @@ use std::{
     hash::BuildHasherDefault,
     sync::{
         PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -57,15 +57,21 @@ struct Shard {
 
 pub(super) struct Entries {
     shards: Box<[RwLock<Shard>]>,
-    /// Whether there ever was an entry for a name of the kind.
-    any: [AtomicBool; 4],
+    /// Another number after each entry, that no other table has ever had: a token that was found in
+    /// none of them under this number is in none of them still.
+    version: AtomicU64,
+}
+
+fn next_version() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Entries {
     pub(super) fn new() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
-            any: Default::default(),
+            version: AtomicU64::new(next_version()),
         }
     }
 
@@ -79,7 +85,7 @@ impl Entries {
         now: UnixTime,
     ) {
         let key = name.hash(iss, id);
-        let (Some(shard), Some(any)) = (self.shard(key), self.any.get(name as usize)) else {
+        let Some(shard) = self.shard(key) else {
             return;
         };
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
@@ -94,24 +100,33 @@ impl Entries {
         });
         entry.issued_up_to = entry.issued_up_to.max(seconds(issued_up_to));
         entry.until = entry.until.max(seconds(until));
-        any.store(true, Ordering::Release);
+        drop(shard);
+        self.version.store(next_version(), Ordering::Release);
     }
 
     /// Whether one of them names the token. The time is asked for only where it matters.
     pub(super) fn hold(&self, token: &VerifiedToken, now: impl Fn() -> UnixTime) -> bool {
-        if !self.any.iter().any(|any| any.load(Ordering::Acquire)) {
+        let version = self.version.load(Ordering::Acquire);
+        if token.is_named_by_none_of(version) {
             return false;
         }
-        token.names().iter().zip(&self.any).any(|(key, any)| {
-            let Some(key) = key.filter(|_| any.load(Ordering::Acquire)) else {
-                return false;
-            };
+        let mut is_named = false;
+        for key in token.names().iter().flatten() {
             let entry = self.shard(key).and_then(|shard| {
                 let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
                 shard.entries.get(&key).copied()
             });
-            entry.is_some_and(|entry| entry.names(token.issued_at()) && entry.is_in_force(now()))
-        })
+            if let Some(entry) = entry.filter(|entry| entry.names(token.issued_at())) {
+                is_named = true;
+                if entry.is_in_force(now()) {
+                    return true;
+                }
+            }
+        }
+        if !is_named {
+            token.set_named_by_none_of(version);
+        }
+        false
     }
 
     fn shard(&self, key: Hash128) -> Option<&RwLock<Shard>> {

@@ -28,6 +28,7 @@ use crate::{
     },
     mcp::McpRequest,
     rate::{RateLimitStore, Verdict},
+    reject::Rejection,
     revocation::{Revocation, RevocationStore},
     session::{SessionOwner, SessionStore},
     token::VerifiedToken,
@@ -271,10 +272,14 @@ where
         let Some(store) = &gates.keys.store else {
             return self.equipped(gates, head);
         };
-        let (token, asked) = self.known(&gates.keys.common)?;
-        let grant = self.granted.as_ref().map(|granted| granted.grant().clone());
-        let id = UpstreamKeyId::new(token.clone(), Some(asked.clone()), grant);
+        let Some(granted) = self.granted.take() else {
+            let common = &gates.keys.common;
+            return Err(Stop::Refused(common, Rejection::layer_missing()));
+        };
+        // Lent, not cloned: each clone is a step that two threads cannot take at once.
+        let id = UpstreamKeyId::of(granted);
         self.gate = Gate::Key(store.key(&id));
+        self.granted = id.into_granted();
         Ok(())
     }
 

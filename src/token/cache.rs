@@ -25,7 +25,6 @@ pub(crate) struct TokenCache(Option<Cache<TokenText, Entry>>);
 #[derive(Clone)]
 struct Entry {
     verified: VerifiedToken,
-    key: VerificationKey,
     deadline: UnixTime,
 }
 
@@ -93,7 +92,7 @@ impl TokenCache {
     pub(crate) fn get(&self, token: &[u8], now: UnixTime) -> Option<VerifiedToken> {
         let cache = self.0.as_ref()?;
         let entry = cache.get(&Wanted(token))?;
-        if now < entry.deadline && entry.key.is_in_force(now) {
+        if now < entry.deadline && entry.verified.is_key_in_force(now) {
             return Some(entry.verified);
         }
         cache.remove(&Wanted(token));
@@ -111,14 +110,9 @@ impl TokenCache {
     ) {
         if let Some(cache) = &self.0 {
             let deadline = refused_from.min(now.saturating_add(CAP));
-            cache.insert(
-                TokenText(Zeroizing::new(token.into())),
-                Entry {
-                    verified,
-                    key,
-                    deadline,
-                },
-            );
+            verified.set_key(key);
+            let text = TokenText(Zeroizing::new(token.into()));
+            cache.insert(text, Entry { verified, deadline });
         }
     }
 }

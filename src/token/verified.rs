@@ -3,10 +3,17 @@
 use std::{
     fmt,
     ops::Deref,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use crate::token::{Claims, Names, Principal, Scope};
+use crate::{
+    clock::UnixTime,
+    keys::VerificationKey,
+    token::{Claims, Names, Principal, Scope},
+};
 
 /// A token that was checked: its claims, and the fact that somebody answers for them.
 ///
@@ -19,6 +26,10 @@ struct Parts {
     claims: Claims,
     /// Made when they are first asked for: a token is asked about again and again.
     names: OnceLock<Names>,
+    /// Where it is remembered, what it was verified with.
+    key: OnceLock<VerificationKey>,
+    /// The revocations that were last looked through, and did not name it.
+    named_by_none_of: AtomicU64,
 }
 
 impl VerifiedToken {
@@ -30,6 +41,8 @@ impl VerifiedToken {
         Self(Arc::new(Parts {
             claims,
             names: OnceLock::new(),
+            key: OnceLock::new(),
+            named_by_none_of: AtomicU64::new(0),
         }))
     }
 
@@ -49,6 +62,27 @@ impl VerifiedToken {
     #[must_use]
     pub fn scope(&self) -> &Scope {
         self.claims().scope()
+    }
+
+    /// Remembers what it was verified with.
+    pub(super) fn set_key(&self, key: VerificationKey) {
+        // A token is verified once.
+        let _ = self.0.key.set(key);
+    }
+
+    /// Whether the key that it was verified with, and is remembered with, is still good.
+    pub(super) fn is_key_in_force(&self, now: UnixTime) -> bool {
+        self.0.key.get().is_some_and(|key| key.is_in_force(now))
+    }
+
+    /// Whether the revocations of this version were looked through, and did not name it. No version
+    /// is 0.
+    pub(crate) fn is_named_by_none_of(&self, version: u64) -> bool {
+        self.0.named_by_none_of.load(Ordering::Acquire) == version
+    }
+
+    pub(crate) fn set_named_by_none_of(&self, version: u64) {
+        self.0.named_by_none_of.store(version, Ordering::Release);
     }
 
     /// By what it is revoked.

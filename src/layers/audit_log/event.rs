@@ -1,20 +1,13 @@
 //! Makes the one event of a request.
 
-use std::{
-    fmt::Write,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
-};
+use std::{cell::Cell, fmt::Write, sync::Arc, time::Instant};
 
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
 
 use super::recorder::Started;
 use crate::{
-    audit::{AuditDecision, AuditEvent, AuditOperation, RequestName, Text},
+    audit::{AuditDecision, AuditEvent, AuditOperation, Caller, RequestName, Text},
     clock::UnixTime,
     error::Reason,
     mcp::{McpRequest, Operation, Target},
@@ -75,13 +68,7 @@ impl Started {
             });
             operations.collect()
         });
-        if let Some(token) = &facts.token {
-            let principal = token.principal();
-            event.user = Some(Arc::clone(principal.subject()).into());
-            event.issuer = Some(Arc::clone(principal.issuer()).into());
-            event.client_id = principal.client_id().cloned().map(Into::into);
-            event.held_scopes = token.scope().clone();
-        }
+        event.caller = facts.token.take().map_or(Caller::Unknown, Caller::of);
         event.client_claimed = request.and_then(McpRequest::client_claimed).map(Text::new);
         event.decision = end.decision;
         event.reason = end.reason;
@@ -122,14 +109,17 @@ fn named(operation: &Operation) -> (Text, Option<Text>) {
     (method.into(), target.cloned().map(Into::into))
 }
 
-/// Unique in the log: a random half for the process, a counted one for the request.
+/// Unique in the log: a random half for the thread, and one that it counts. Threads that counted
+/// together would wait for each other.
 fn request_id() -> RequestName {
     use std::hash::{BuildHasher, RandomState};
-    use std::sync::LazyLock;
 
-    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
-    static REQUEST: AtomicU64 = AtomicU64::new(0);
-    RequestName::new(*PROCESS, REQUEST.fetch_add(1, Ordering::Relaxed))
+    thread_local! {
+        static NEXT: Cell<(u64, u64)> = Cell::new((RandomState::new().hash_one(0), 0));
+    }
+    let (thread, request) = NEXT.get();
+    NEXT.set((thread, request.wrapping_add(1)));
+    RequestName::new(thread, request)
 }
 
 /// The first 8 hexadecimal digits of the SHA-256 of a session id: enough to follow a session, and

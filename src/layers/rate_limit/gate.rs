@@ -32,7 +32,7 @@ impl<L: RateLimitStore> Config<L> {
                 .takes(known, &mut takes)
                 .map_err(|needs| self.common.layer_missing("RateLimitLayer", needs))?;
         }
-        Ok(Takes::new(self, takes, now))
+        Ok(Takes::new(self, &mut takes, now))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     num::NonZeroU32,
     pin::Pin,
     sync::Arc,
@@ -58,15 +59,15 @@ struct Left<L> {
 impl<L: RateLimitStore> Takes<L> {
     /// Asks for the first; `None` where there is nothing to take.
     #[inline]
-    pub(super) fn new(config: &Arc<Config<L>>, takes: Several, now: UnixTime) -> Option<Self> {
-        let (quota, key, cost) = takes.first?;
+    pub(super) fn new(config: &Arc<Config<L>>, takes: &mut Several, now: UnixTime) -> Option<Self> {
+        let (quota, key, cost) = takes.first.as_ref()?;
         Some(Self {
-            asked: Some(config.store.take(&key, &quota, cost, now)),
+            asked: Some(config.store.take(key, quota, *cost, now)),
             left: (!takes.others.is_empty()).then(|| {
                 Box::new(Left {
                     config: Arc::clone(config),
                     now,
-                    takes: takes.others.into_iter(),
+                    takes: mem::take(&mut takes.others).into_iter(),
                 })
             }),
             is_local: false,

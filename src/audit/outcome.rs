@@ -1,0 +1,78 @@
+//! The words for what was decided.
+
+use serde::Serialize;
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AuditDecision {
+    /// It was let through.
+    Allow,
+    /// It was refused.
+    Deny,
+    /// Whether to let it through could not be found out, or what was let through failed.
+    Error,
+}
+
+impl AuditDecision {
+    /// The word for the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// What became of the question whether the token was revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AuditRevocation {
+    /// It was not.
+    Active,
+    /// It was.
+    Revoked,
+    /// The store could not say, and the request passed because it was set so.
+    Unchecked,
+}
+
+impl AuditRevocation {
+    /// The word for the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Revoked => "revoked",
+            Self::Unchecked => "unchecked",
+        }
+    }
+}
+
+/// What the limits said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AuditRateLimit {
+    /// There was enough.
+    Ok,
+    /// There was not enough.
+    Limited,
+    /// There was enough, by a local count that stood in for the shared one.
+    Local,
+}
+
+impl AuditRateLimit {
+    /// The word for the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Limited => "limited",
+            Self::Local => "local",
+        }
+    }
+}
