@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    mem,
     pin::Pin,
     sync::LazyLock,
     task::{Context, Poll, Waker, ready},
@@ -182,13 +183,13 @@ where
         }
     }
 
-    /// The request as the service behind sees it, and what its answer is held against.
+    /// The request as the service behind sees it.
     #[inline]
-    pub(super) fn passed(self, mut head: Parts) -> (Request<McpBody>, Leaving<V, T>) {
+    pub(super) fn passed(&mut self, mut head: Parts) -> Request<McpBody> {
         let Self {
             message,
             granted,
-            mut leaving,
+            leaving,
             ..
         } = self;
         let facts = &leaving.recorder.facts;
@@ -200,11 +201,11 @@ where
         if let Some(asked) = &facts.request {
             extensions.insert(asked.clone());
         }
-        if let Some(granted) = granted {
+        if let Some(granted) = granted.take() {
             extensions.insert(granted);
         }
         leaving.called = leaving.recorder.is_heard().then(Instant::now);
-        (Request::from_parts(head, message), leaving)
+        Request::from_parts(head, mem::take(message))
     }
 
     /// What every request has that was read; without it none goes on.

@@ -181,8 +181,8 @@ where
                     } = *waiting;
                     match passed {
                         Ok(()) => {
-                            let (request, leaving) = entering.passed(head);
-                            let leaving = this.leaving.insert(leaving);
+                            let request = entering.passed(head);
+                            let leaving = this.leaving.insert(entering.leaving);
                             let watch = Watch(&mut leaving.recorder);
                             let future = ready.call(request);
                             drop(watch);

@@ -115,7 +115,11 @@ impl<V: RevocationStore, T: SessionStore> Leaving<V, T> {
         };
         let body = AuthBody::new(KeyMapBody::new(body, key));
         match question {
-            Ok(None) => Left::Answered(self.done(Response::from_parts(head, body), at)),
+            Ok(None) => {
+                let mut response = Response::from_parts(head, body);
+                self.done(&mut response, at);
+                Left::Answered(response)
+            }
             Ok(Some(question)) => {
                 Left::Storing(question, Box::new(Response::from_parts(head, body)))
             }
@@ -126,16 +130,16 @@ impl<V: RevocationStore, T: SessionStore> Leaving<V, T> {
     /// The store of sessions has taken in what the answer says.
     pub(super) fn stored<B: RejectBody>(
         &mut self,
-        response: Response<AuthBody<B>>,
+        mut response: Response<AuthBody<B>>,
         answer: Result<Option<SessionOwner>, StoreError>,
     ) -> Response<AuthBody<B>> {
-        match self.binding.take() {
-            Some(binding) => match binding.stored(answer) {
-                Ok(()) => self.done(response, None),
-                Err(no) => self.refuse(&binding.config.common, no),
-            },
-            None => self.done(response, None),
+        if let Some(binding) = self.binding.take()
+            && let Err(no) = binding.stored(answer)
+        {
+            return self.refuse(&binding.config.common, no);
         }
+        self.done(&mut response, None);
+        response
     }
 
     /// The service behind failed without an answer.
@@ -154,17 +158,18 @@ impl<V: RevocationStore, T: SessionStore> Leaving<V, T> {
     }
 
     fn refuse<B: RejectBody>(&mut self, common: &Common, no: Rejection) -> Response<B> {
-        self.done(common.respond(no), None)
+        let mut response = common.respond(no);
+        self.done(&mut response, None);
+        response
     }
 
-    /// The answer as the client sees it, and as of when, if that is known.
+    /// Makes the answer what the client sees, as of then, if that is known.
     #[inline]
-    fn done<B>(&mut self, mut response: Response<B>, at: Option<Instant>) -> Response<B> {
+    fn done<B>(&mut self, response: &mut Response<B>, at: Option<Instant>) {
         if let Some(origin) = self.origin.take() {
             origin.head(response.headers_mut());
         }
         let (status, extensions) = (response.status(), response.extensions());
         self.recorder.answered(status, extensions, at);
-        response
     }
 }

@@ -93,8 +93,8 @@ where
         let mut entering = Entering::new(body, gates.now());
         match entering.go_on(&gates, &mut head, None) {
             Poll::Ready(Ok(())) => {
-                let (request, leaving) = entering.passed(head);
-                AuthFuture::passed(gates, self.inner.call(request), leaving)
+                let future = self.inner.call(entering.passed(head));
+                AuthFuture::passed(gates, future, entering.leaving)
             }
             Poll::Ready(Err(response)) => {
                 AuthFuture::stopped(gates, entering.leaving.recorder, *response)
