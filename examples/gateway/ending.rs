@@ -35,7 +35,7 @@ impl<B: Body<Data = Bytes>> Ending<B> {
     /// Wraps a response's body.
     pub(crate) fn stream(
         response: Response<B>,
-        mut phases: watch::Receiver<Phase>,
+        phases: &watch::Receiver<Phase>,
         until: Phase,
     ) -> Response<Self> {
         let streams = response
@@ -45,6 +45,7 @@ impl<B: Body<Data = Bytes>> Ending<B> {
         response.map(|body| Self {
             body: Some(body),
             end: streams.then(|| -> Pin<Box<dyn Future<Output = ()> + Send>> {
+                let mut phases = phases.clone();
                 Box::pin(async move {
                     // An error says that the process is past its last phase.
                     let _ = phases.wait_for(|phase| *phase >= until).await;

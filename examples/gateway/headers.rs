@@ -22,7 +22,7 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     remove_all(headers, is_hop_by_hop);
 }
 
-/// Makes a request's fields ready for the upstream.
+/// Makes a request's fields ready for the upstream, whose own connection they are to go by.
 ///
 /// `Host` is left for the client to write, from the upstream's own URL. Without `Accept-Encoding`
 /// the answer can be read and filtered. What a client says about the way it came is not to be
@@ -33,7 +33,7 @@ pub(crate) fn prepare_for_upstream(headers: &mut HeaderMap) {
             name,
             "host" | "origin" | "accept-encoding" | "expect" | "content-length" | "forwarded"
         );
-        is_for_the_gateway || speaks_of_the_way(name)
+        is_for_the_gateway || is_hop_by_hop(name) || speaks_of_the_way(name)
     });
     headers.append(VIA, HeaderValue::from_static("1.1 mcp-auth"));
 }

@@ -100,7 +100,6 @@ where
         *outgoing.method_mut() = head.method;
         *outgoing.uri_mut() = uri;
         *outgoing.version_mut() = Version::HTTP_11;
-        strip_hop_by_hop(&mut head.headers);
         prepare_for_upstream(&mut head.headers);
         *outgoing.headers_mut() = head.headers;
 

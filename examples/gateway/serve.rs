@@ -2,11 +2,12 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{Future, poll_fn},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -117,11 +118,14 @@ where
     B::Error: Into<BoxError>,
 {
     let _ = stream.set_nodelay(true);
-    let asked = Arc::new(AtomicBool::new(false));
-    let has_asked = Arc::clone(&asked);
-    let service = Arc::new(Mutex::new(service));
-    let front = service_fn(move |mut request: Request<Incoming>| {
-        has_asked.store(true, Ordering::Relaxed);
+    let front = Arc::new(Front {
+        service: Mutex::new(service),
+        phases,
+        has_asked: AtomicBool::new(false),
+    });
+    let asked = Arc::clone(&front);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        front.has_asked.store(true, Ordering::Relaxed);
         strip_hop_by_hop(request.headers_mut());
         // A stream that answers a request is in flight; one that only listens is not.
         let until = if request.method() == Method::GET {
@@ -129,11 +133,11 @@ where
         } else {
             Phase::Closing
         };
-        let (service, phases) = (Arc::clone(&service), phases.clone());
+        let front = Arc::clone(&front);
         async move {
             // Here, and not before: by now hyper has read a small body, and nobody waits for it.
-            let answer = call(&service, request);
-            Ok::<_, Infallible>(Ending::stream(answer.await?, phases, until))
+            let answer = call(&front.service, request).await?;
+            Ok::<_, Infallible>(Ending::stream(answer, &front.phases, until))
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -148,20 +152,33 @@ where
         .max_concurrent_streams(128)
         .keep_alive_interval(HEAD);
     let connection = builder
-        .serve_connection(TokioIo::new(stream), front)
+        .serve_connection(TokioIo::new(stream), service)
         .into_owned();
     let connection = graceful.watch(connection);
     async move {
         tokio::pin!(connection);
-        tokio::select! {
+        let silence = tokio::time::sleep(HEAD);
+        tokio::pin!(silence);
+        poll_fn(|cx| {
             // An error here is the client's: it broke off, or did not speak HTTP.
-            ended = &mut connection => return drop(ended),
-            () = tokio::time::sleep(HEAD) => {}
-        }
-        if asked.load(Ordering::Relaxed) {
-            let _ = connection.await;
-        }
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if asked.has_asked.load(Ordering::Relaxed) {
+                Poll::Pending
+            } else {
+                silence.as_mut().poll(cx)
+            }
+        })
+        .await;
     }
+}
+
+/// What the requests of one connection share.
+struct Front<S> {
+    service: Mutex<S>,
+    phases: watch::Receiver<Phase>,
+    has_asked: AtomicBool,
 }
 
 /// Calls the service of a connection where it is ready, else a copy as soon as that is: a copy for
