@@ -88,7 +88,7 @@ impl Scan {
     fn goes_deeper(&mut self, piece: &[u8; PIECE]) -> bool {
         let blanked;
         let piece = if self.is_escaped || has_escapes(piece) {
-            blanked = self.blank_escaped(*piece);
+            blanked = self.blank_escaped(piece);
             &blanked
         } else {
             piece
@@ -114,19 +114,29 @@ impl Scan {
 
     /// Overwrites what stands behind a backslash, which may be a quote.
     #[inline(never)]
-    fn blank_escaped(&mut self, mut piece: [u8; PIECE]) -> [u8; PIECE] {
-        for word in piece.as_chunks_mut::<8>().0 {
-            if self.is_escaped || word.contains(&b'\\') {
-                for byte in word {
-                    if mem::take(&mut self.is_escaped) {
-                        *byte = b' ';
-                    } else {
-                        self.is_escaped = *byte == b'\\';
-                    }
-                }
+    fn blank_escaped(&mut self, piece: &[u8; PIECE]) -> [u8; PIECE] {
+        const BLANK: u64 = 0x20;
+        let mut blanked = [0; PIECE];
+        let words = blanked.as_chunks_mut().0.iter_mut();
+        for (place, word) in words.zip(piece.as_chunks().0) {
+            let mut word = u64::from_le_bytes(*word);
+            if mem::take(&mut self.is_escaped) {
+                word = (word & !0xFF) | BLANK;
             }
+            let mut escapes = high_bits_of(word, b'\\');
+            while escapes != 0 {
+                let next = escapes.trailing_zeros() + 1;
+                if next == u64::BITS {
+                    self.is_escaped = true;
+                    break;
+                }
+                word = (word & !(0xFF << next)) | (BLANK << next);
+                // Both are done with: a backslash behind another escapes nothing.
+                escapes &= (escapes - 1) & !(0x80 << next);
+            }
+            *place = word.to_le_bytes();
         }
-        piece
+        blanked
     }
 
     /// For each block which of its bytes stand in strings: a byte for each column of the block, and
@@ -160,6 +170,14 @@ impl Scan {
         self.string = string;
         all
     }
+}
+
+/// The highest bit of each byte in the word that is this one.
+const fn high_bits_of(word: u64, byte: u8) -> u64 {
+    const LOW: u64 = 0x7F * ONES;
+    let differs = word ^ (byte as u64 * ONES);
+    // In each byte the sum reaches the highest bit where any of the lower ones differs.
+    !(((differs & LOW) + LOW) | differs | LOW)
 }
 
 #[inline(never)]
