@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use foldhash::fast::RandomState;
+
 use super::{Algorithm, KeyStore, VerificationKey, VerificationKeyId, verification::KeySet};
 use crate::error::{ConfigError, StoreError};
 
@@ -28,7 +30,7 @@ use crate::error::{ConfigError, StoreError};
 /// ```
 #[derive(Clone, Debug)]
 pub struct StaticJwks {
-    issuers: Arc<HashMap<Arc<str>, KeySet>>,
+    issuers: Arc<HashMap<Arc<str>, KeySet, RandomState>>,
 }
 
 impl StaticJwks {
@@ -60,7 +62,7 @@ impl StaticJwks {
 
     fn of(issuer: Arc<str>, keys: KeySet) -> Self {
         Self {
-            issuers: Arc::new(HashMap::from([(issuer, keys)])),
+            issuers: Arc::new([(issuer, keys)].into_iter().collect()),
         }
     }
 

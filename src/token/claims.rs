@@ -51,22 +51,22 @@ impl Claims {
     /// the wrong type; [`Reason::WrongType`] where the claims are those of another kind of token.
     pub fn from_json(json: &str) -> Result<Self, Reason> {
         ReadClaims::from_json(json).map(|read| {
-            let claims = Self::new(&read, &[], &[]);
-            claims.with_scope(Scope::from_claim(&read.scopes()))
+            let mut claims = Self::new(&read, Arc::from(&*read.iss), &[]);
+            claims.set_scope(Scope::from_claim(&read.scopes()));
+            claims
         })
     }
 
-    /// A copy of what was read, without scopes. Issuer and audience are shared with those that are
-    /// accepted, where they are among them.
-    pub(super) fn new(read: &ReadClaims<'_>, issuers: &[Arc<str>], audiences: &[Arc<str>]) -> Self {
-        let shared = |text: &str, all: &[Arc<str>]| {
-            let one = all.iter().find(|one| ***one == *text);
+    /// A copy of what was read, without scopes. The issuer, which is `iss`, is shared, and so is each
+    /// audience that is among those that are accepted.
+    pub(super) fn new(read: &ReadClaims<'_>, issuer: Arc<str>, audiences: &[Arc<str>]) -> Self {
+        let shared = |text: &str| {
+            let one = audiences.iter().find(|one| ***one == *text);
             one.map_or_else(|| Arc::from(text), Arc::clone)
         };
-        let issuer = shared(&read.iss, issuers);
         let audience = match read.aud.as_slice() {
-            [one] => Audience::One(shared(one, audiences)),
-            all => Audience::Several(all.iter().map(|one| shared(one, audiences)).collect()),
+            [one] => Audience::One(shared(one)),
+            all => Audience::Several(all.iter().map(|one| shared(one)).collect()),
         };
         Self {
             principal: Principal::new(
@@ -86,8 +86,8 @@ impl Claims {
         }
     }
 
-    pub(super) fn with_scope(self, scope: Scope) -> Self {
-        Self { scope, ..self }
+    pub(super) fn set_scope(&mut self, scope: Scope) {
+        self.scope = scope;
     }
 
     /// The scopes that the claim at `path` lists beside `scopes`.
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(claims.unwrap().scope().to_string(), "a f");
         let json = r#"{"iss":"https://i","sub":"a","exp":1,"scope":"a","roles":["g h","i"],"https://x.y/z":"j a"}"#;
         let read = ReadClaims::from_json(json).unwrap();
-        let claims = Claims::new(&read, &[], &[]);
+        let claims = Claims::new(&read, "https://i".into(), &[]);
         let scoped = |path| claims.scope_with(&read.scopes(), path);
         assert_eq!(scoped("roles").to_string(), "a i");
         assert_eq!(scoped("https://x.y/z").to_string(), "a j");

@@ -8,6 +8,7 @@ use crate::{error::Reason, json, keys::Algorithm};
 const MAX_KID: usize = 512;
 
 /// What a header says that matters here. `jwk`, `jku`, `x5u` and `x5c` are never followed.
+#[derive(Clone)]
 pub(super) struct Header {
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<Arc<str>>,

@@ -8,7 +8,7 @@ mod error;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod header;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
-mod known_scopes;
+mod known;
 mod names;
 mod principal;
 mod registered;

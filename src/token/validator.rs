@@ -4,15 +4,13 @@ use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{
-    header::Header, known_scopes::KnownScopes, registered::ReadClaims, segments::Segments,
-};
+use super::{header::Header, known::Known, registered::ReadClaims, segments::Segments};
 use crate::{
     clock::UnixTime,
     error::{ConfigError, Reason},
     keys::{Algorithm, VerificationKey, VerificationKeyId},
     oauth::{is_secure_or_loopback, parse_url},
-    token::{Claims, TokenError, VerifiedToken},
+    token::{Claims, Scope, TokenError, VerifiedToken},
 };
 
 /// The longest token that is looked at, in bytes.
@@ -63,17 +61,27 @@ struct Rules {
     max_lifetime: Option<Duration>,
     is_strict: bool,
     scope_claim: Option<Box<str>>,
-    scopes: Arc<KnownScopes>,
+    /// What headers say, by their segment.
+    headers: Arc<Known<Header>>,
+    scopes: Arc<Known<Scope>>,
 }
 
 impl Rules {
     /// The proof of a token whose signature is good.
-    fn proven(&self, claims: Claims, scopes: &str) -> VerifiedToken {
-        let scope = match &self.scope_claim {
-            None => self.scopes.read(scopes),
+    fn proven(&self, mut claims: Claims, scopes: &str) -> VerifiedToken {
+        claims.set_scope(match &self.scope_claim {
+            None => self.scope(scopes),
             Some(path) => claims.scope_with(scopes, path),
-        };
-        VerifiedToken::assertion(claims.with_scope(scope))
+        });
+        VerifiedToken::assertion(claims)
+    }
+
+    fn scope(&self, scopes: &str) -> Scope {
+        self.scopes.get(scopes.as_bytes()).unwrap_or_else(|| {
+            let scope = Scope::from_claim(scopes);
+            self.scopes.remember(scopes.as_bytes(), scope.clone());
+            scope
+        })
     }
 }
 
@@ -94,6 +102,7 @@ impl JwtValidator {
             max_lifetime: None,
             is_strict: false,
             scope_claim: None,
+            headers: Arc::default(),
             scopes: Arc::default(),
         }))
         .with_issuer(issuer)?
@@ -218,14 +227,23 @@ impl JwtValidator {
             return Err(Reason::InvalidToken);
         }
         let segments = Segments::of(token).ok_or(Reason::InvalidToken)?;
-        buffer.reserve(token.len());
-        let header = Header::from_json(segments.header(buffer)?)?;
+        // What is decoded is shorter than its text.
+        buffer.resize(token.len(), 0);
+        let header_text = segments.header_text();
+        let known = self.0.headers.get(header_text);
+        let is_known = known.is_some();
+        let header = match known {
+            Some(header) => header,
+            None => Header::from_json(segments.header(buffer)?)?,
+        };
         self.check_header(&header)?;
-        let claims = ReadClaims::from_json(segments.claims(buffer)?)?;
-        let signature = segments.signature()?;
+        let (for_claims, for_signature) = segments.rooms(buffer);
+        let claims = ReadClaims::from_json(segments.claims(for_claims)?)?;
+        let signature = segments.signature(for_signature)?;
         let issuer = self.check_claims(&claims, now)?;
         Ok(ReadToken {
             rules: &self.0,
+            new_header: (!is_known).then(|| (header_text, header.clone())),
             key_id: VerificationKeyId::new(issuer, header.kid, header.algorithm),
             claims,
             signature,
@@ -285,9 +303,11 @@ impl JwtValidator {
 /// A token of which all is good but the signature, where it stands in the request.
 pub(crate) struct ReadToken<'a> {
     rules: &'a Arc<Rules>,
+    /// The header and its text, where it is not known.
+    new_header: Option<(&'a [u8], Header)>,
     key_id: VerificationKeyId,
     claims: ReadClaims<'a>,
-    signature: Vec<u8>,
+    signature: &'a [u8],
     signed: &'a [u8],
 }
 
@@ -299,19 +319,27 @@ impl ReadToken<'_> {
 
     /// Checks the signature. Only then are the claims copied.
     pub(crate) fn verify(self, key: &VerificationKey) -> Result<VerifiedToken, TokenError> {
-        check_signature(key, &self.key_id, self.signed, &self.signature)?;
-        let claims = Claims::new(&self.claims, &self.rules.issuers, &self.rules.audiences);
+        check_signature(key, &self.key_id, self.signed, self.signature)?;
+        if let Some((text, header)) = self.new_header {
+            self.rules.headers.remember(text, header);
+        }
+        let issuer = Arc::clone(self.key_id.issuer());
+        let claims = Claims::new(&self.claims, issuer, &self.rules.audiences);
         Ok(self.rules.proven(claims, &self.claims.scopes()))
     }
 
     /// The same for later: `token` is the text.
     pub(crate) fn into_unverified(self, token: Bytes) -> UnverifiedToken {
         UnverifiedToken {
-            claims: Claims::new(&self.claims, &self.rules.issuers, &self.rules.audiences),
+            claims: Claims::new(
+                &self.claims,
+                Arc::clone(self.key_id.issuer()),
+                &self.rules.audiences,
+            ),
             scopes: self.claims.scopes().into(),
             rules: Arc::clone(self.rules),
             key_id: self.key_id,
-            signature: self.signature,
+            signature: self.signature.into(),
             signed: self.signed.len(),
             token,
         }
@@ -341,7 +369,7 @@ pub struct UnverifiedToken {
     claims: Claims,
     /// Not yet taken apart.
     scopes: Box<str>,
-    signature: Vec<u8>,
+    signature: Box<[u8]>,
     token: Bytes,
     /// How much of the token is signed.
     signed: usize,
@@ -395,4 +423,49 @@ fn with_other_slash(audience: &str) -> Option<Arc<str>> {
         Some(bare) => bare.into(),
         None => format!("{audience}/").into(),
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCIsImtpZCI6IjIwMjYifQ";
+    const CLAIMS: &str = "eyJpc3MiOiJodHRwczovL2lkcC5leGFtcGxlLmNvbSIsInN1YiI6ImFsaWNlIiwiYXVkIjoiaHR0c\
+        HM6Ly9tY3AuZXhhbXBsZS5jb20vbWNwIiwiZXhwIjoyMDAwMDAwMDAwLCJzY29wZSI6InJlYWQ6ZGF0YSJ9";
+    const SIGNATURE: &str =
+        "iwW8UrcTlja7fMUBdWjfSB35ed-cqnIYK3saGslYck3x4EXp62i-05eQQ-fhyuEaf6AkZAWYPJxdEApfTRVLAw";
+
+    /// Whether the header is known after the token was read and verified, and what came of it.
+    fn known_after(validator: &JwtValidator, signature: &str) -> (bool, Result<(), Reason>) {
+        let key =
+            br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+        let key = VerificationKey::from_jwk(key).unwrap();
+        let token = format!("{HEADER}.{CLAIMS}.{signature}");
+        let (mut buffer, now) = (Vec::new(), UnixTime::from_secs(1_999_999_999));
+        let outcome = validator
+            .read(token.as_bytes(), &mut buffer, now)
+            .and_then(|read| read.verify(&key))
+            .map(|verified| assert_eq!(&**verified.principal().subject(), "alice"))
+            .map_err(|error| error.reason());
+        let known = validator.0.headers.get(HEADER.as_bytes());
+        (known.is_some(), outcome)
+    }
+
+    #[test]
+    fn a_header_is_known_once_its_signature_was_good() {
+        let validator =
+            JwtValidator::new("https://idp.example.com", "https://mcp.example.com/mcp").unwrap();
+        let forged = SIGNATURE.replacen('i', "j", 1);
+        let bad = Err(Reason::BadSignature);
+        assert_eq!(known_after(&validator, &forged), (false, bad));
+        for _ in 0..2 {
+            assert_eq!(known_after(&validator, SIGNATURE), (true, Ok(())));
+        }
+        assert_eq!(known_after(&validator, &forged), (true, bad));
+        // Known or not, it is held against the rules.
+        let other = validator.with_algorithms([Algorithm::ES256]).unwrap();
+        let refused = Err(Reason::InvalidToken);
+        assert_eq!(known_after(&other, SIGNATURE), (true, refused));
+    }
 }

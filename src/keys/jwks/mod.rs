@@ -22,7 +22,7 @@ use std::{
 use self::{
     fetch::HttpFetch,
     location::issuer_url,
-    source::{Answer, Source},
+    source::{Answer, Judged, Source},
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -188,12 +188,17 @@ impl KeyStore<VerificationKeyId> for Jwks {
             return JwksFuture(Inner::Ready(Some(Ok(None))));
         };
         source.keep_fresh();
-        match source.known(id) {
-            Some(key) => JwksFuture(Inner::Ready(Some(Ok(Some(key))))),
-            None => JwksFuture(Inner::Pending(Box::pin(
-                Arc::clone(source).find_out(id.clone()),
-            ))),
-        }
+        let judged = match source.known(id) {
+            Some(key) => Judged::Answer(Ok(Some(key))),
+            None => source.judge(id, false),
+        };
+        JwksFuture(match judged {
+            Judged::Answer(answer) => Inner::Ready(Some(answer)),
+            Judged::Wait(flight) => {
+                let source = Arc::clone(source);
+                Inner::Pending(Box::pin(source.find_out(id.clone(), flight)))
+            }
+        })
     }
 }
 

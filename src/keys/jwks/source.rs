@@ -60,8 +60,10 @@ struct Progress {
 /// done so when the fetch was broken off, with its runtime for instance.
 pub(super) type Flight = watch::Receiver<bool>;
 
-enum Judged {
+/// What can be said of a key at once.
+pub(super) enum Judged {
     Answer(Answer),
+    /// This fetch is to be waited for.
     Wait(Flight),
 }
 
@@ -117,12 +119,12 @@ impl Source {
         self.in_force.known(id, self.clock.now())
     }
 
-    /// The answer for a key that is not known, which a fetch may bring.
-    pub(super) async fn find_out(self: Arc<Self>, id: VerificationKeyId) -> Answer {
-        let mut flight = match self.judge(&id, false) {
-            Judged::Answer(answer) => return answer,
-            Judged::Wait(flight) => flight,
-        };
+    /// The answer for a key that a fetch may bring, once that has ended.
+    pub(super) async fn find_out(
+        self: Arc<Self>,
+        id: VerificationKeyId,
+        mut flight: Flight,
+    ) -> Answer {
         let landed = timeout(FETCH_TIMEOUT, flight.wait_for(|has_landed| *has_landed)).await;
         if !matches!(landed, Ok(Ok(_))) {
             return self.unavailable();
@@ -133,7 +135,9 @@ impl Source {
         }
     }
 
-    fn judge(self: &Arc<Self>, id: &VerificationKeyId, has_waited: bool) -> Judged {
+    /// Judges a key that is not known to be in force: what the newest set lacks is refused at once,
+    /// and so is what nobody can find out now.
+    pub(super) fn judge(self: &Arc<Self>, id: &VerificationKeyId, has_waited: bool) -> Judged {
         if id.kid().is_some_and(|kid| kid.len() > MAX_KID) {
             return Judged::Answer(Ok(None));
         }
