@@ -7,7 +7,7 @@ use std::{
 };
 
 use quick_cache::{Equivalent, sync::Cache};
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 use crate::{clock::UnixTime, keys::VerificationKey, token::VerifiedToken};
 
@@ -30,7 +30,14 @@ struct Entry {
 
 /// The text of a token, wiped when it goes.
 #[derive(Clone)]
-struct TokenText(Zeroizing<Box<[u8]>>);
+struct TokenText(Box<[u8]>);
+
+// `Zeroizing` wipes a box byte by byte, a slice in one go.
+impl Drop for TokenText {
+    fn drop(&mut self) {
+        self.0.as_mut().zeroize();
+    }
+}
 
 impl PartialEq for TokenText {
     fn eq(&self, other: &Self) -> bool {
@@ -111,7 +118,7 @@ impl TokenCache {
         if let Some(cache) = &self.0 {
             let deadline = refused_from.min(now.saturating_add(CAP));
             verified.set_key(key);
-            let text = TokenText(Zeroizing::new(token.into()));
+            let text = TokenText(token.into());
             cache.insert(text, Entry { verified, deadline });
         }
     }

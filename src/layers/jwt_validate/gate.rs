@@ -84,10 +84,13 @@ impl<K> Gate<K> {
     where
         K: KeyStore<VerificationKeyId, Key = VerificationKey>,
     {
-        bearer::one(token).map_err(|why| self.refusals.malformed(why))?;
         let mut buffer = Vec::new();
         let read = self.config.validator.read(token, &mut buffer, now);
-        let read = read.map_err(|error| self.refusals.invalid(error))?;
+        // What is no token may be several.
+        let read = read.map_err(|error| match bearer::one(token) {
+            Ok(()) => self.refusals.invalid(error),
+            Err(why) => self.refusals.malformed(why),
+        })?;
         let mut question = self.config.keys.key(read.key_id());
         let Poll::Ready(answer) = at_once(&mut question) else {
             let unverified = read.into_unverified(Bytes::copy_from_slice(token));
