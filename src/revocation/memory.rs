@@ -26,12 +26,12 @@ use crate::{
 /// [`UnixTime::MAX`] is never. Instants are kept in whole seconds. What is said twice holds for the
 /// longer time.
 ///
-/// A check asks four small questions and takes no lock that another check waits for; where nothing
-/// of a kind was ever revoked, that question is one load. An entry takes 29 to 58 bytes, however
-/// long its id is: a randomly keyed 128-bit hash stands for it (two of a million share one by chance
-/// once in 10^26 processes, and that would refuse a token, not let one through). Entries whose time
-/// is over are removed, and their room is given back, while new ones are added, never while a
-/// request waits.
+/// A check asks four small questions and takes no lock that another check waits for. A token that
+/// none of the entries names remembers that: until another entry is added, its check is one
+/// comparison. An entry takes 29 to 58 bytes, however long its id is: a randomly keyed 128-bit hash
+/// stands for it (two of a million share one by chance once in 10^26 processes, and that would refuse
+/// a token, not let one through). Entries whose time is over are removed, and their room is given
+/// back, while new ones are added, never while a request waits.
 ///
 /// ```
 /// use std::time::Duration;
