@@ -16,6 +16,8 @@ mod scope;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod segments;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+mod unverified;
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod validator;
 mod verified;
 #[cfg(all(test, any(feature = "aws-lc-rs", feature = "rust-crypto")))]
@@ -32,7 +34,4 @@ pub use self::{
     verified::VerifiedToken,
 };
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
-pub use self::{
-    error::TokenError,
-    validator::{JwtValidator, UnverifiedToken},
-};
+pub use self::{error::TokenError, unverified::UnverifiedToken, validator::JwtValidator};

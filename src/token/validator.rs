@@ -1,14 +1,20 @@
 //! Whether a token is good: bytes, keys and the time in, a proof out.
 
-use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{header::Header, known::Known, registered::ReadClaims, segments::Segments};
+use super::{
+    header::Header,
+    known::Known,
+    registered::ReadClaims,
+    segments::Segments,
+    unverified::{ReadToken, UnverifiedToken},
+};
 use crate::{
     clock::UnixTime,
     error::{ConfigError, Reason},
-    keys::{Algorithm, VerificationKey, VerificationKeyId},
+    keys::{Algorithm, VerificationKeyId},
     oauth::{is_secure_or_loopback, parse_url},
     token::{Claims, Scope, TokenError, VerifiedToken},
 };
@@ -53,22 +59,22 @@ const MAX_LEEWAY: Duration = Duration::from_secs(300);
 pub struct JwtValidator(Arc<Rules>);
 
 #[derive(Clone, Debug)]
-struct Rules {
+pub(super) struct Rules {
     issuers: Vec<Arc<str>>,
-    audiences: Vec<Arc<str>>,
+    pub(super) audiences: Vec<Arc<str>>,
     algorithms: Vec<Algorithm>,
     leeway: Duration,
     max_lifetime: Option<Duration>,
     is_strict: bool,
     scope_claim: Option<Box<str>>,
     /// What headers say, by their segment.
-    headers: Arc<Known<Header>>,
+    pub(super) headers: Arc<Known<Header>>,
     scopes: Arc<Known<Scope>>,
 }
 
 impl Rules {
     /// The proof of a token whose signature is good.
-    fn proven(&self, mut claims: Claims, scopes: &str) -> VerifiedToken {
+    pub(super) fn proven(&self, mut claims: Claims, scopes: &str) -> VerifiedToken {
         claims.set_scope(match &self.scope_claim {
             None => self.scope(scopes),
             Some(path) => claims.scope_with(scopes, path),
@@ -300,115 +306,6 @@ impl JwtValidator {
     }
 }
 
-/// A token of which all is good but the signature, where it stands in the request.
-pub(crate) struct ReadToken<'a> {
-    rules: &'a Arc<Rules>,
-    /// The header and its text, where it is not known.
-    new_header: Option<(&'a [u8], Header)>,
-    key_id: VerificationKeyId,
-    claims: ReadClaims<'a>,
-    signature: &'a [u8],
-    signed: &'a [u8],
-}
-
-impl ReadToken<'_> {
-    /// Which key is needed.
-    pub(crate) const fn key_id(&self) -> &VerificationKeyId {
-        &self.key_id
-    }
-
-    /// Checks the signature. Only then are the claims copied.
-    pub(crate) fn verify(self, key: &VerificationKey) -> Result<VerifiedToken, TokenError> {
-        check_signature(key, &self.key_id, self.signed, self.signature)?;
-        if let Some((text, header)) = self.new_header {
-            self.rules.headers.remember(text, header);
-        }
-        let issuer = Arc::clone(self.key_id.issuer());
-        let claims = Claims::new(&self.claims, issuer, &self.rules.audiences);
-        Ok(self.rules.proven(claims, &self.claims.scopes()))
-    }
-
-    /// The same for later: `token` is the text.
-    pub(crate) fn into_unverified(self, token: Bytes) -> UnverifiedToken {
-        UnverifiedToken {
-            claims: Claims::new(
-                &self.claims,
-                Arc::clone(self.key_id.issuer()),
-                &self.rules.audiences,
-            ),
-            scopes: self.claims.scopes().into(),
-            rules: Arc::clone(self.rules),
-            key_id: self.key_id,
-            signature: self.signature.into(),
-            signed: self.signed.len(),
-            token,
-        }
-    }
-}
-
-fn check_signature(
-    key: &VerificationKey,
-    id: &VerificationKeyId,
-    signed: &[u8],
-    signature: &[u8],
-) -> Result<(), TokenError> {
-    if key.verifies(id.algorithm(), signed, signature) {
-        Ok(())
-    } else {
-        Err(TokenError::new(Reason::BadSignature))
-    }
-}
-
-/// A token of which all is good but the signature, which nobody checked: nothing that it says can
-/// be read.
-#[derive(Clone)]
-#[must_use]
-pub struct UnverifiedToken {
-    rules: Arc<Rules>,
-    key_id: VerificationKeyId,
-    claims: Claims,
-    /// Not yet taken apart.
-    scopes: Box<str>,
-    signature: Box<[u8]>,
-    token: Bytes,
-    /// How much of the token is signed.
-    signed: usize,
-}
-
-impl UnverifiedToken {
-    /// Which key is needed.
-    #[must_use]
-    pub const fn key_id(&self) -> &VerificationKeyId {
-        &self.key_id
-    }
-
-    /// The text.
-    pub(crate) const fn token(&self) -> &Bytes {
-        &self.token
-    }
-
-    /// Checks the signature.
-    ///
-    /// # Errors
-    ///
-    /// [`TokenError`] with [`Reason::BadSignature`] where the key may not verify the token's
-    /// algorithm, or did not sign the token.
-    pub fn verify(&self, key: &VerificationKey) -> Result<VerifiedToken, TokenError> {
-        let signed = self.token.get(..self.signed).unwrap_or_default();
-        check_signature(key, &self.key_id, signed, &self.signature)?;
-        Ok(self.rules.proven(self.claims.clone(), &self.scopes))
-    }
-}
-
-/// Shows which key is needed, and nothing that the token says.
-impl fmt::Debug for UnverifiedToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnverifiedToken")
-            .field("key_id", &self.key_id)
-            .finish_non_exhaustive()
-    }
-}
-
 /// For a URL without a path the same with a slash at its end, or without: RFC 3986 section 6.2.3
 /// calls them equal, and issuers write both.
 fn with_other_slash(audience: &str) -> Option<Arc<str>> {
@@ -429,6 +326,7 @@ fn with_other_slash(audience: &str) -> Option<Arc<str>> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::keys::VerificationKey;
 
     const HEADER: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCIsImtpZCI6IjIwMjYifQ";
     const CLAIMS: &str = "eyJpc3MiOiJodHRwczovL2lkcC5leGFtcGxlLmNvbSIsInN1YiI6ImFsaWNlIiwiYXVkIjoiaHR0c\

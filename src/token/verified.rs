@@ -9,11 +9,9 @@ use std::{
     },
 };
 
-use crate::{
-    clock::UnixTime,
-    keys::VerificationKey,
-    token::{Claims, Names, Principal, Scope},
-};
+use crate::token::{Claims, Names, Principal, Scope};
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+use crate::{clock::UnixTime, keys::VerificationKey};
 
 /// A token that was checked: its claims, and the fact that somebody answers for them.
 ///
@@ -27,6 +25,7 @@ struct Parts {
     /// Made when they are first asked for: a token is asked about again and again.
     names: OnceLock<Names>,
     /// Where it is remembered, what it was verified with.
+    #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
     key: OnceLock<VerificationKey>,
     /// The revocations that were last looked through, and did not name it.
     named_by_none_of: AtomicU64,
@@ -41,6 +40,7 @@ impl VerifiedToken {
         Self(Arc::new(Parts {
             claims,
             names: OnceLock::new(),
+            #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
             key: OnceLock::new(),
             named_by_none_of: AtomicU64::new(0),
         }))
@@ -64,17 +64,6 @@ impl VerifiedToken {
         self.claims().scope()
     }
 
-    /// Remembers what it was verified with.
-    pub(super) fn set_key(&self, key: VerificationKey) {
-        // A token is verified once.
-        let _ = self.0.key.set(key);
-    }
-
-    /// Whether the key that it was verified with, and is remembered with, is still good.
-    pub(super) fn is_key_in_force(&self, now: UnixTime) -> bool {
-        self.0.key.get().is_some_and(|key| key.is_in_force(now))
-    }
-
     /// Whether the revocations of this version were looked through, and did not name it. No version
     /// is 0.
     pub(crate) fn is_named_by_none_of(&self, version: u64) -> bool {
@@ -88,6 +77,20 @@ impl VerifiedToken {
     /// By what it is revoked.
     pub(crate) fn names(&self) -> &Names {
         self.0.names.get_or_init(|| Names::of(self.claims()))
+    }
+}
+
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+impl VerifiedToken {
+    /// Remembers what it was verified with.
+    pub(super) fn set_key(&self, key: VerificationKey) {
+        // A token is verified once.
+        let _ = self.0.key.set(key);
+    }
+
+    /// Whether the key that it was verified with, and is remembered with, is still good.
+    pub(super) fn is_key_in_force(&self, now: UnixTime) -> bool {
+        self.0.key.get().is_some_and(|key| key.is_in_force(now))
     }
 }
 
