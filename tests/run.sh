@@ -26,3 +26,6 @@ done
 
 # The official conformance suite, behind the stack as without it.
 tests/e2e/conformance.sh
+
+# The gateway with the tokens and keys of a real identity provider.
+tests/e2e/identity_provider.sh
