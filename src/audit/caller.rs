@@ -8,9 +8,8 @@ use crate::{
 };
 
 /// The caller of a request, if it is known.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) enum Caller {
-    #[default]
     Unknown,
     /// All its texts are short enough: nothing is copied.
     Known(VerifiedToken),
@@ -27,6 +26,7 @@ pub(crate) struct Cut {
 }
 
 impl Caller {
+    /// Whoever the token is of.
     pub(crate) fn of(token: VerifiedToken) -> Self {
         let principal = token.principal();
         let (user, issuer) = (principal.subject(), principal.issuer());

@@ -41,7 +41,8 @@ impl AuditOperation {
 
 /// What happened to one request: who asked for what, and what became of it.
 ///
-/// It holds no token, no key and no arguments. Text that others wrote is cut off after 256
+/// It shows no token, no key and no arguments; the claims of the caller's token stay in memory as long
+/// as it does. Text that others wrote is cut off after 256
 /// characters (`…` follows then), lists after 256 elements.
 ///
 /// [`to_json`](Self::to_json) and `Serialize` give the fields in a fixed order. A field is never

@@ -192,13 +192,14 @@ impl KeyStore<VerificationKeyId> for Jwks {
             Some(key) => Judged::Answer(Ok(Some(key))),
             None => source.judge(id, false),
         };
-        JwksFuture(match judged {
-            Judged::Answer(answer) => Inner::Ready(Some(answer)),
-            Judged::Wait(flight) => {
-                let source = Arc::clone(source);
-                Inner::Pending(Box::pin(source.find_out(id.clone(), flight)))
-            }
-        })
+        let flight = match judged {
+            Judged::Answer(answer) => return JwksFuture(Inner::Ready(Some(answer))),
+            Judged::Wait(flight) => Some(flight),
+            // There may be one when it is polled.
+            Judged::NoRuntime => None,
+        };
+        let answer = Arc::clone(source).find_out(id.clone(), flight);
+        JwksFuture(Inner::Pending(Box::pin(answer)))
     }
 }
 

@@ -65,6 +65,8 @@ pub(super) enum Judged {
     Answer(Answer),
     /// This fetch is to be waited for.
     Wait(Flight),
+    /// A fetch is needed, and nothing runs that could do it.
+    NoRuntime,
 }
 
 impl Source {
@@ -119,19 +121,30 @@ impl Source {
         self.in_force.known(id, self.clock.now())
     }
 
-    /// The answer for a key that a fetch may bring, once that has ended.
+    /// The answer for a key that a fetch may bring, once that has ended; without one, it is judged
+    /// now.
     pub(super) async fn find_out(
         self: Arc<Self>,
         id: VerificationKeyId,
-        mut flight: Flight,
+        flight: Option<Flight>,
     ) -> Answer {
+        let judged = flight.map_or_else(|| self.judge(&id, false), Judged::Wait);
+        let mut flight = match judged {
+            Judged::Answer(answer) => return answer,
+            Judged::Wait(flight) => flight,
+            Judged::NoRuntime => {
+                return Err(StoreError::new(
+                    "keys are fetched inside a tokio runtime only",
+                ));
+            }
+        };
         let landed = timeout(FETCH_TIMEOUT, flight.wait_for(|has_landed| *has_landed)).await;
         if !matches!(landed, Ok(Ok(_))) {
             return self.unavailable();
         }
         match self.judge(&id, true) {
             Judged::Answer(answer) => answer,
-            Judged::Wait(_) => self.unavailable(),
+            Judged::Wait(_) | Judged::NoRuntime => self.unavailable(),
         }
     }
 
@@ -168,12 +181,9 @@ impl Source {
                 }
                 Judged::Answer(Ok(None))
             }
-            Verdict::Ask => match self.join_or_start(&mut progress, Cause::Request) {
-                Some(flight) => Judged::Wait(flight),
-                None => Judged::Answer(Err(StoreError::new(
-                    "keys are fetched inside a tokio runtime only",
-                ))),
-            },
+            Verdict::Ask => self
+                .join_or_start(&mut progress, Cause::Request)
+                .map_or(Judged::NoRuntime, Judged::Wait),
         }
     }
 

@@ -140,6 +140,23 @@ async fn the_first_token_waits_for_the_first_set_and_the_next_for_nothing() {
     assert_eq!(script.fetches(), 1);
 }
 
+#[test]
+fn a_key_may_be_asked_for_before_the_runtime_runs() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let script = Script::serving(&["a"]);
+    let store = {
+        let _clock = runtime.enter();
+        store(&script)
+    };
+    let asked = store.key(&id("a"));
+    assert!(runtime.block_on(asked).unwrap().is_some());
+    assert_eq!(script.fetches(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn two_hundred_unknown_kids_make_one_fetch() {
     let script = Script::serving(&["a"]);
