@@ -2,20 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::de::{DeserializeSeed, MapAccess};
-
-use crate::mcp::member::{Member, Object, Slot, ignore, json, members, text, texts};
-
-/// Reads the whole text: one JSON value and nothing after it.
-pub(super) fn read<'a, S>(text: &'a str, seed: S) -> Result<S::Value, serde_json::Error>
-where
-    S: DeserializeSeed<'a>,
-{
-    let mut json = serde_json::Deserializer::from_str(text);
-    let value = seed.deserialize(&mut json)?;
-    json.end()?;
-    Ok(value)
-}
+use crate::mcp::member::{Member, Object, Slot, members, text, texts};
 
 /// A message.
 #[derive(Debug, Default)]
@@ -30,18 +17,18 @@ pub(super) struct Envelope<'a> {
     pub(super) has_error: bool,
 }
 
-impl<'de> Object<'de> for Envelope<'de> {
-    members! { (self, map)
-        "jsonrpc" => self.jsonrpc = text(map)?,
-        "id" => self.id = Some(json(map)?),
-        "method" => self.method = text(map)?,
-        "params" => map.next_value_seed(&mut self.params)?,
+impl<'a> Object<'a> for Envelope<'a> {
+    members! { (self, reader)
+        "jsonrpc" => self.jsonrpc = text(reader)?,
+        "id" => self.id = Some(reader.json()?),
+        "method" => self.method = text(reader)?,
+        "params" => self.params.read(reader)?,
         "result" => {
-            ignore(map)?;
+            reader.skip()?;
             self.has_result = true;
         },
         "error" => {
-            ignore(map)?;
+            reader.skip()?;
             self.has_error = true;
         },
     }
@@ -83,17 +70,17 @@ pub(super) struct Params<'a> {
     pub(super) client_info: Slot<ClientInfo<'a>>,
 }
 
-impl<'de> Object<'de> for Params<'de> {
-    members! { (self, map)
-        "name" => self.name = text(map)?,
-        "arguments" => self.arguments = Some(json(map)?),
-        "_meta" => map.next_value_seed(&mut self.meta)?,
-        "uri" => self.uri = text(map)?,
-        "taskId" => self.task_id = text(map)?,
-        "ref" => map.next_value_seed(&mut self.reference)?,
-        "notifications" => map.next_value_seed(&mut self.notifications)?,
-        "protocolVersion" => self.protocol_version = text(map)?,
-        "clientInfo" => map.next_value_seed(&mut self.client_info)?,
+impl<'a> Object<'a> for Params<'a> {
+    members! { (self, reader)
+        "name" => self.name = text(reader)?,
+        "arguments" => self.arguments = Some(reader.json()?),
+        "_meta" => self.meta.read(reader)?,
+        "uri" => self.uri = text(reader)?,
+        "taskId" => self.task_id = text(reader)?,
+        "ref" => self.reference.read(reader)?,
+        "notifications" => self.notifications.read(reader)?,
+        "protocolVersion" => self.protocol_version = text(reader)?,
+        "clientInfo" => self.client_info.read(reader)?,
     }
 
     fn fault(&mut self, fault: &'static str) {
@@ -109,14 +96,14 @@ pub(super) struct Meta<'a> {
     pub(super) client_info: Slot<ClientInfo<'a>>,
 }
 
-impl<'de> Object<'de> for Meta<'de> {
+impl<'a> Object<'a> for Meta<'a> {
     // The last two are named only because nearly every request has them: what is reserved is
     // remembered without an allocation.
-    members! { (self, map)
-        "io.modelcontextprotocol/protocolVersion" => self.protocol_version = text(map)?,
-        "io.modelcontextprotocol/clientInfo" => map.next_value_seed(&mut self.client_info)?,
-        "io.modelcontextprotocol/clientCapabilities" => ignore(map)?,
-        "progressToken" => ignore(map)?,
+    members! { (self, reader)
+        "io.modelcontextprotocol/protocolVersion" => self.protocol_version = text(reader)?,
+        "io.modelcontextprotocol/clientInfo" => self.client_info.read(reader)?,
+        "io.modelcontextprotocol/clientCapabilities" => reader.skip()?,
+        "progressToken" => reader.skip()?,
     }
 
     fn fault(&mut self, fault: &'static str) {
@@ -133,11 +120,11 @@ pub(super) struct Reference<'a> {
     pub(super) uri: Member<Cow<'a, str>>,
 }
 
-impl<'de> Object<'de> for Reference<'de> {
-    members! { (self, map)
-        "type" => self.kind = text(map)?,
-        "name" => self.name = text(map)?,
-        "uri" => self.uri = text(map)?,
+impl<'a> Object<'a> for Reference<'a> {
+    members! { (self, reader)
+        "type" => self.kind = text(reader)?,
+        "name" => self.name = text(reader)?,
+        "uri" => self.uri = text(reader)?,
     }
 
     fn fault(&mut self, fault: &'static str) {
@@ -154,10 +141,10 @@ pub(super) struct Filter<'a> {
     pub(super) tasks: Member<Vec<Cow<'a, str>>>,
 }
 
-impl<'de> Object<'de> for Filter<'de> {
-    members! { (self, map)
-        "resourceSubscriptions" => self.resources = texts(map)?,
-        "taskIds" => self.tasks = texts(map)?,
+impl<'a> Object<'a> for Filter<'a> {
+    members! { (self, reader)
+        "resourceSubscriptions" => self.resources = texts(reader)?,
+        "taskIds" => self.tasks = texts(reader)?,
     }
 
     fn fault(&mut self, fault: &'static str) {
@@ -172,10 +159,10 @@ pub(super) struct ClientInfo<'a> {
     pub(super) version: Member<Cow<'a, str>>,
 }
 
-impl<'de> Object<'de> for ClientInfo<'de> {
-    members! { (self, map)
-        "name" => self.name = text(map)?,
-        "version" => self.version = text(map)?,
+impl<'a> Object<'a> for ClientInfo<'a> {
+    members! { (self, reader)
+        "name" => self.name = text(reader)?,
+        "version" => self.version = text(reader)?,
     }
 
     fn fault(&mut self, _: &'static str) {}

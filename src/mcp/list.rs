@@ -4,13 +4,14 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use serde::de::{DeserializeSeed, MapAccess};
-use serde_json::value::RawValue;
-
-use crate::mcp::{
-    McpRequest, Message, Operation, depth,
-    edit::{Edit, range_in},
-    member::{Member, Object, Slot, Text, ignore, json, members, text},
+use crate::{
+    json::{self, Reader},
+    mcp::{
+        McpRequest, Message, Operation,
+        edit::{Edit, range_in},
+        member::{Member, Object, Slot, members, text},
+        read::MAX_DEPTH,
+    },
 };
 
 /// The lists that a client may ask for.
@@ -49,8 +50,8 @@ impl ListKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable;
 
-impl From<serde_json::Error> for Unreadable {
-    fn from(_: serde_json::Error) -> Self {
+impl From<json::Error> for Unreadable {
+    fn from(_: json::Error) -> Self {
         Self
     }
 }
@@ -106,14 +107,7 @@ impl Lists {
         text: &str,
         mut shows: impl FnMut(&Operation) -> bool,
     ) -> Result<Vec<Edit>, Unreadable> {
-        if depth::is_too_deep(text.as_bytes()) {
-            return Err(Unreadable);
-        }
-        let messages = if text.trim_start().starts_with('[') {
-            array(text)?
-        } else {
-            vec![text]
-        };
+        let messages = array(text)?.unwrap_or_else(|| vec![text]);
         let mut edits = Vec::new();
         for message in messages {
             let answer: Slot<Answer<'_>> = object(message)?;
@@ -183,7 +177,7 @@ fn drop_hidden(
     edits: &mut Vec<Edit>,
 ) -> Result<(), Unreadable> {
     let mut elements: Vec<(Range<usize>, bool)> = Vec::new();
-    for element in array(list)? {
+    for element in array(list)?.unwrap_or_default() {
         let slot: Slot<Element<'_>> = object(element)?;
         // What has no name cannot be asked for, and is not shown.
         let is_shown = match slot.get() {
@@ -220,25 +214,31 @@ fn drop_hidden(
 
 /// Whether two ids, as JSON texts, are the same string or the same integer.
 fn is_same(one: &str, other: &str) -> bool {
-    let decode = |json| serde_json::from_str::<Text<'_>>(json).ok();
-    one == other
-        || match (decode(one), decode(other)) {
-            (Some(Text(Member::Is(one))), Some(Text(Member::Is(other)))) => one == other,
-            _ => false,
-        }
+    let decode = |json| Reader::new(json, MAX_DEPTH).text().ok().flatten();
+    one == other || decode(one).is_some_and(|one| decode(other).is_some_and(|other| one == other))
 }
 
 fn object<'a, T: Object<'a>>(text: &'a str) -> Result<Slot<T>, Unreadable> {
-    let mut json = serde_json::Deserializer::from_str(text);
+    let mut reader = Reader::new(text, MAX_DEPTH);
     let mut slot = Slot::default();
-    (&mut slot).deserialize(&mut json)?;
-    json.end()?;
+    slot.read(&mut reader)?;
+    reader.end()?;
     Ok(slot)
 }
 
-fn array(text: &str) -> Result<Vec<&str>, Unreadable> {
-    let elements: Vec<&RawValue> = serde_json::from_str(text)?;
-    Ok(elements.into_iter().map(RawValue::get).collect())
+/// The elements of an array, as JSON texts. `None`: it is something else.
+fn array(text: &str) -> Result<Option<Vec<&str>>, Unreadable> {
+    let mut reader = Reader::new(text, MAX_DEPTH);
+    if reader.peek()? != b'[' {
+        return Ok(None);
+    }
+    let mut elements = Vec::new();
+    reader.elements(|reader| {
+        elements.push(reader.json()?);
+        Ok(())
+    })?;
+    reader.end()?;
+    Ok(Some(elements))
 }
 
 /// A message, as far as it matters here.
@@ -251,14 +251,14 @@ struct Answer<'a> {
     result: Option<&'a str>,
 }
 
-impl<'de> Object<'de> for Answer<'de> {
-    members! { (self, map)
-        "result" => self.result = Some(json(map)?),
-        "id" => self.id = Some(json(map)?),
-        "jsonrpc" => ignore(map)?,
-        "method" => ignore(map)?,
-        "params" => ignore(map)?,
-        "error" => ignore(map)?,
+impl<'a> Object<'a> for Answer<'a> {
+    members! { (self, reader)
+        "result" => self.result = Some(reader.json()?),
+        "id" => self.id = Some(reader.json()?),
+        "jsonrpc" => reader.skip()?,
+        "method" => reader.skip()?,
+        "params" => reader.skip()?,
+        "error" => reader.skip()?,
     }
 
     fn fault(&mut self, _: &'static str) {
@@ -288,13 +288,13 @@ impl<'a> Found<'a> {
     }
 }
 
-impl<'de> Object<'de> for Found<'de> {
-    members! { (self, map)
-        "tools" => self.tools = Some(json(map)?),
-        "prompts" => self.prompts = Some(json(map)?),
-        "resources" => self.resources = Some(json(map)?),
-        "resourceTemplates" => self.templates = Some(json(map)?),
-        "cacheScope" => self.cache_scope = Some(json(map)?),
+impl<'a> Object<'a> for Found<'a> {
+    members! { (self, reader)
+        "tools" => self.tools = Some(reader.json()?),
+        "prompts" => self.prompts = Some(reader.json()?),
+        "resources" => self.resources = Some(reader.json()?),
+        "resourceTemplates" => self.templates = Some(reader.json()?),
+        "cacheScope" => self.cache_scope = Some(reader.json()?),
     }
 
     fn fault(&mut self, _: &'static str) {
@@ -323,11 +323,11 @@ impl Element<'_> {
     }
 }
 
-impl<'de> Object<'de> for Element<'de> {
-    members! { (self, map)
-        "name" => self.name = text(map)?,
-        "uri" => self.uri = text(map)?,
-        "uriTemplate" => self.template = text(map)?,
+impl<'a> Object<'a> for Element<'a> {
+    members! { (self, reader)
+        "name" => self.name = text(reader)?,
+        "uri" => self.uri = text(reader)?,
+        "uriTemplate" => self.template = text(reader)?,
     }
 
     fn fault(&mut self, _: &'static str) {

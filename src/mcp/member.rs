@@ -1,13 +1,11 @@
 //! Members of JSON objects, read without trusting their type.
 
-use std::{borrow::Cow, fmt, marker::PhantomData};
+use std::borrow::Cow;
 
-use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+use crate::{
+    json::{Error, Reader},
+    mcp::keys::Keys,
 };
-use serde_json::value::RawValue;
-
-use crate::mcp::keys::Keys;
 
 /// A member of an object.
 #[derive(Debug, Default)]
@@ -28,9 +26,16 @@ impl<T> Member<T> {
     }
 }
 
+/// A value that is there: `None` where it is of another type.
+impl<T> From<Option<T>> for Member<T> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::OtherType, Self::Is)
+    }
+}
+
 /// What an object's members mean. Only objects are read: never an array in its place, as derived
 /// readers would.
-pub(super) trait Object<'de>: Default {
+pub(super) trait Object<'a>: Default {
     /// The names that mean something here, 32 at most.
     const RESERVED: &'static [&'static str];
 
@@ -38,7 +43,7 @@ pub(super) trait Object<'de>: Default {
     fn reserved(name: &str) -> u32;
 
     /// Reads the value of the member with this bit. It comes once.
-    fn read<A: MapAccess<'de>>(&mut self, bit: u32, map: &mut A) -> Result<(), A::Error>;
+    fn read(&mut self, bit: u32, reader: &mut Reader<'a>) -> Result<(), Error>;
 
     /// Keeps the first reason for which the object cannot be read in one way only.
     fn fault(&mut self, fault: &'static str);
@@ -49,7 +54,7 @@ pub(super) trait Object<'de>: Default {
 // Each is compared as a constant: a loop over the names cost as much as the parser needs to find one.
 // Each object has one reader, into which both belong.
 macro_rules! members {
-    (($this:ident, $map:ident) $($name:literal => $read:expr,)*) => {
+    (($this:ident, $reader:ident) $($name:literal => $read:expr,)*) => {
         const RESERVED: &'static [&'static str] = &[$($name),*];
 
         #[inline(always)]
@@ -66,7 +71,11 @@ macro_rules! members {
         }
 
         #[inline(always)]
-        fn read<A: MapAccess<'de>>(&mut $this, wanted: u32, $map: &mut A) -> Result<(), A::Error> {
+        fn read(
+            &mut $this,
+            wanted: u32,
+            $reader: &mut $crate::json::Reader<'a>,
+        ) -> Result<(), $crate::json::Error> {
             let bit = 1;
             $(
                 if wanted == bit {
@@ -76,69 +85,32 @@ macro_rules! members {
                 let bit = bit << 1;
             )*
             let _ = bit;
-            ignore($map)
+            $reader.skip()
         }
     };
 }
 pub(super) use members;
 
-/// The value as its JSON text.
-pub(super) fn json<'de, A: MapAccess<'de>>(map: &mut A) -> Result<&'de str, A::Error> {
-    Ok(map.next_value::<&RawValue>()?.get())
+/// The value, where it is a string.
+#[inline]
+pub(super) fn text<'a>(reader: &mut Reader<'a>) -> Result<Member<Cow<'a, str>>, Error> {
+    reader.text().map(Member::from)
 }
 
-/// The value, where it is a string.
-pub(super) fn text<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Member<Cow<'de, str>>, A::Error> {
-    Ok(map.next_value::<Text<'de>>()?.0)
-}
+/// More subscriptions than one stream is asked for.
+const MAX_TEXTS: usize = 1000;
 
 /// The value, where it is an array of strings.
-pub(super) fn texts<'de, A: MapAccess<'de>>(
-    map: &mut A,
-) -> Result<Member<Vec<Cow<'de, str>>>, A::Error> {
-    Ok(map.next_value::<Texts<'de>>()?.0)
-}
-
-/// Reads past the value.
-pub(super) fn ignore<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
-    map.next_value::<IgnoredAny>().map(drop)
-}
-
-/// Methods of a visitor for the types that are not wanted.
-macro_rules! other_types {
-    ($($method:ident($type:ty))*) => {
-        $(fn $method<E: Error>(self, _: $type) -> Result<Self::Value, E> {
-            Ok(Member::OtherType)
-        })*
-    };
-}
-
-macro_rules! other_scalars {
-    () => {
-        other_types! { visit_bool(bool) visit_i64(i64) visit_u64(u64) visit_f64(f64) }
-
-        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-            Ok(Member::OtherType)
+pub(super) fn texts<'a>(reader: &mut Reader<'a>) -> Result<Member<Vec<Cow<'a, str>>>, Error> {
+    let mut texts = Some(Vec::new());
+    let is_array = reader.elements(|reader| {
+        match (reader.text()?, &mut texts) {
+            (Some(text), Some(texts)) if texts.len() < MAX_TEXTS => texts.push(text),
+            _ => texts = None,
         }
-    };
-}
-
-macro_rules! other_arrays {
-    () => {
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            while seq.next_element::<IgnoredAny>()?.is_some() {}
-            Ok(Member::OtherType)
-        }
-    };
-}
-
-macro_rules! other_objects {
-    () => {
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            Ok(Member::OtherType)
-        }
-    };
+        Ok(())
+    })?;
+    Ok(texts.filter(|_| is_array).into())
 }
 
 /// A member that should be an object. It is read where it stands, for it is large and would be
@@ -178,212 +150,34 @@ impl<T> Slot<T> {
             Member::OtherType => Err(()),
         }
     }
-}
 
-/// Reads a value into the slot.
-impl<'de, T: Object<'de>> DeserializeSeed<'de> for &mut Slot<T> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        self.member = deserializer.deserialize_any(ObjectVisitor(&mut self.object))?;
-        Ok(())
-    }
-}
-
-struct ObjectVisitor<'x, T>(&'x mut T);
-
-impl<'de, T: Object<'de>> Visitor<'de> for ObjectVisitor<'_, T> {
-    type Value = Member<()>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+    /// Reads a value into the slot. Behind a fault nothing in the object is looked at any more.
+    pub(super) fn read<'a>(&mut self, reader: &mut Reader<'a>) -> Result<(), Error>
+    where
+        T: Object<'a>,
+    {
+        let object = &mut self.object;
         let mut keys = Keys::new(T::RESERVED);
-        while let Some(admitted) = map.next_key_seed(Name::<T>(&mut keys, PhantomData))? {
+        let mut is_faulty = false;
+        let is_object = reader.members(|reader, name| {
+            if is_faulty {
+                return reader.skip();
+            }
+            let bit = T::reserved(&name);
+            let admitted = match bit {
+                0 => keys.admit(name),
+                bit => keys.admit_reserved(bit),
+            };
             match admitted {
-                Ok(bit) => self.0.read(bit, &mut map)?,
+                Ok(()) => object.read(bit, reader),
                 Err(fault) => {
-                    self.0.fault(fault);
-                    skip_rest(&mut map)?;
+                    is_faulty = true;
+                    object.fault(fault);
+                    reader.skip()
                 }
             }
-        }
-        Ok(Member::Is(()))
-    }
-
-    other_types! { visit_str(&str) }
-    other_scalars! {}
-    other_arrays! {}
-}
-
-/// Reads on to the end, from the value of a member on, for what is no JSON is another error, but
-/// looks at nothing any more.
-#[cold]
-fn skip_rest<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
-    ignore(map)?;
-    while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-    Ok(())
-}
-
-/// A member that should be a string.
-#[derive(Debug, Default)]
-pub(super) struct Text<'a>(pub(super) Member<Cow<'a, str>>);
-
-impl<'de> Deserialize<'de> for Text<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor).map(Text)
-    }
-}
-
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Member<Cow<'de, str>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
-    }
-
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Member::Is(Cow::Borrowed(text)))
-    }
-
-    // With escapes: rare, and kept out of the way.
-    #[cold]
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Member::Is(Cow::Owned(text.to_owned())))
-    }
-
-    other_scalars! {}
-    other_arrays! {}
-    other_objects! {}
-}
-
-/// A member that should be an array of strings.
-#[derive(Debug, Default)]
-pub(super) struct Texts<'a>(pub(super) Member<Vec<Cow<'a, str>>>);
-
-impl<'de> Deserialize<'de> for Texts<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextsVisitor).map(Texts)
-    }
-}
-
-/// More subscriptions than one stream is asked for.
-const MAX_TEXTS: usize = 1000;
-
-struct TextsVisitor;
-
-impl<'de> Visitor<'de> for TextsVisitor {
-    type Value = Member<Vec<Cow<'de, str>>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut texts = Vec::new();
-        while let Some(Text(text)) = seq.next_element()? {
-            match text {
-                Member::Is(text) if texts.len() < MAX_TEXTS => texts.push(text),
-                _ => {
-                    while seq.next_element::<IgnoredAny>()?.is_some() {}
-                    return Ok(Member::OtherType);
-                }
-            }
-        }
-        Ok(Member::Is(texts))
-    }
-
-    other_types! { visit_str(&str) }
-    other_scalars! {}
-    other_objects! {}
-}
-
-/// Takes in the name of a member, its escapes decoded: its bit, or why it cannot be.
-struct Name<'x, 'de, T>(&'x mut Keys<'de>, PhantomData<T>);
-
-impl<'de, T: Object<'de>> Name<'_, 'de, T> {
-    #[inline(always)]
-    fn admit(self, name: Cow<'de, str>) -> Result<u32, &'static str> {
-        match T::reserved(&name) {
-            0 => self.0.admit(name).map(|()| 0),
-            bit => self.0.admit_reserved(bit).map(|()| bit),
-        }
-    }
-}
-
-impl<'de, T: Object<'de>> DeserializeSeed<'de> for Name<'_, 'de, T> {
-    type Value = Result<u32, &'static str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de, T: Object<'de>> Visitor<'de> for Name<'_, 'de, T> {
-    type Value = Result<u32, &'static str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member name")
-    }
-
-    fn visit_borrowed_str<E: Error>(self, name: &'de str) -> Result<Self::Value, E> {
-        Ok(self.admit(Cow::Borrowed(name)))
-    }
-
-    // With escapes: rare, and kept out of the way.
-    #[cold]
-    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.admit(Cow::Owned(name.to_owned())))
-    }
-}
-
-/// Objects in an array, and nothing but an array: `None` where there are more than `limit`.
-pub(super) struct Elements<T> {
-    limit: usize,
-    of: PhantomData<T>,
-}
-
-impl<T> Elements<T> {
-    pub(super) const fn at_most(limit: usize) -> Self {
-        Self {
-            limit,
-            of: PhantomData,
-        }
-    }
-}
-
-impl<'de, T: Object<'de>> DeserializeSeed<'de> for Elements<T> {
-    type Value = Option<Vec<Slot<T>>>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de, T: Object<'de>> Visitor<'de> for Elements<T> {
-    type Value = Option<Vec<Slot<T>>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut elements = Vec::new();
-        while elements.len() < self.limit {
-            let mut element = Slot::default();
-            if seq.next_element_seed(&mut element)?.is_none() {
-                return Ok(Some(elements));
-            }
-            elements.push(element);
-        }
-        let mut more = false;
-        while seq.next_element::<IgnoredAny>()?.is_some() {
-            more = true;
-        }
-        Ok((!more).then_some(elements))
+        })?;
+        self.member = is_object.then_some(()).into();
+        Ok(())
     }
 }

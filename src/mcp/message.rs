@@ -2,13 +2,17 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use crate::mcp::{
-    Message, MessageError, MessageKind, Operation, RequestId, Target,
-    edit::range_in,
-    envelope::{Envelope, Params},
-    member::Member,
-    methods,
-    operation::Targets,
+use crate::{
+    json::Reader,
+    mcp::{
+        Message, MessageError, MessageKind, Operation, RequestId, Target,
+        edit::range_in,
+        envelope::{Envelope, Params},
+        member::Member,
+        methods,
+        operation::Targets,
+        read::MAX_DEPTH,
+    },
 };
 
 /// Longer than any method.
@@ -86,7 +90,7 @@ fn id(envelope: &Envelope<'_>) -> Result<Option<RequestId>, MessageError> {
     let digits = json.strip_prefix('-').unwrap_or(json);
     let is_integer = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     // A string is decoded, for half a surrogate pair is JSON and still no text.
-    let is_text = || json.starts_with('"') && serde_json::from_str::<Cow<'_, str>>(json).is_ok();
+    let is_text = || matches!(Reader::new(json, MAX_DEPTH).text(), Ok(Some(_)));
     if json.len() <= MAX_ID && (is_integer || is_text()) {
         Ok(Some(RequestId::from_json(json)))
     } else {

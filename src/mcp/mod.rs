@@ -1,7 +1,6 @@
 //! What is asked: the messages of a request, read once, in a way that no parser behind can read
 //! differently.
 
-mod depth;
 mod edit;
 mod envelope;
 mod error;

@@ -2,15 +2,21 @@
 
 use bytes::Bytes;
 
-use crate::mcp::{
-    McpRequest, MessageError, ProtocolVersion, depth,
-    envelope::{self, Envelope},
-    headers::{Decoded, MirroredHeaders},
-    member::{Elements, Slot},
-    message::{client_claimed, echo, message},
-    mirror,
-    request::{Messages, Said},
+use crate::{
+    json::{self, Reader},
+    mcp::{
+        McpRequest, MessageError, ProtocolVersion,
+        envelope::Envelope,
+        headers::{Decoded, MirroredHeaders},
+        member::Slot,
+        message::{client_claimed, echo, message},
+        mirror,
+        request::{Messages, Said},
+    },
 };
+
+/// The deepest nesting that is read: the limit that most parsers behind us have themselves.
+pub(super) const MAX_DEPTH: u8 = 128;
 
 /// More messages than a batch has.
 const MAX_BATCH: usize = 100;
@@ -71,22 +77,46 @@ fn read_body(
 
 fn read_text(body: &[u8], headers: Option<&MirroredHeaders<'_>>) -> Result<Said, MessageError> {
     let text = str::from_utf8(body).map_err(|_| MessageError::not_json())?;
-    if depth::is_too_deep(body) {
-        return Err(MessageError::invalid_request("The body is nested too deep"));
-    }
-    if body.trim_ascii_start().first() == Some(&b'[') {
-        let elements = envelope::read(text, Elements::at_most(MAX_BATCH))
-            .map_err(|_| MessageError::not_json())?
-            .ok_or(MessageError::invalid_request("The batch is too long"))?;
+    let mut reader = Reader::new(text, MAX_DEPTH);
+    if reader.peek().map_err(unread)? == b'[' {
+        let elements = elements(reader).map_err(unread)?;
+        let elements = elements.ok_or(MessageError::invalid_request("The batch is too long"))?;
         batch(text, &elements, headers)
     } else {
         let mut slot = Slot::default();
-        envelope::read(text, &mut slot).map_err(|_| MessageError::not_json())?;
+        slot.read(&mut reader).map_err(unread)?;
+        reader.end().map_err(unread)?;
         let envelope = slot
             .get()
             .ok_or(MessageError::invalid_request("The body is no message"))?;
         one(text, envelope, headers).map_err(|error| error.with_id(echo(envelope)))
     }
+}
+
+#[cold]
+fn unread(error: json::Error) -> MessageError {
+    match error {
+        json::Error::Malformed => MessageError::not_json(),
+        json::Error::TooDeep => MessageError::invalid_request("The body is nested too deep"),
+    }
+}
+
+/// The elements of a batch: `None` where there are more than it may have.
+fn elements(mut reader: Reader<'_>) -> Result<Option<Vec<Slot<Envelope<'_>>>>, json::Error> {
+    let mut elements = Vec::new();
+    let mut is_too_long = false;
+    reader.elements(|reader| {
+        if elements.len() == MAX_BATCH {
+            is_too_long = true;
+            return reader.skip();
+        }
+        let mut element = Slot::default();
+        element.read(reader)?;
+        elements.push(element);
+        Ok(())
+    })?;
+    reader.end()?;
+    Ok((!is_too_long).then_some(elements))
 }
 
 fn one(
