@@ -457,6 +457,21 @@ mod tests {
     }
 
     #[test]
+    fn every_character_is_looked_at_wherever_it_stands() {
+        for place in 0..20 {
+            for character in '\0'..='\u{ff}' {
+                let text = format!(
+                    "\"{}{character}{}\"",
+                    "x".repeat(place),
+                    "x".repeat(19 - place)
+                );
+                let is_json = !matches!(character, '"' | '\\' | ..='\u{1f}');
+                assert_eq!(skipped(&text).is_ok(), is_json, "{text:?}");
+            }
+        }
+    }
+
+    #[test]
     fn half_a_surrogate_pair_is_json_and_no_text() {
         for half in [r#""\ud800""#, r#""\udc00\ud800""#, r#""\ud800\u0041""#] {
             assert_eq!(skipped(half), Ok(()), "{half}");
