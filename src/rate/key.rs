@@ -1,6 +1,6 @@
 //! Whose count it is.
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
 
 use crate::{hash::Hash128, token::Principal};
 
@@ -8,7 +8,7 @@ use crate::{hash::Hash128, token::Principal};
 /// that no two callers can be joined to one key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RateKey {
-    pub(crate) limit: Arc<str>,
+    pub(crate) limit: Cow<'static, str>,
     limit_hash: Hash128,
     pub(crate) principal: Option<Principal>,
     pub(crate) client_id: Option<Arc<str>>,
@@ -19,7 +19,7 @@ pub struct RateKey {
 
 impl RateKey {
     /// A key of a limit by its name, for nobody in particular: one count for all.
-    pub fn new(limit: impl Into<Arc<str>>) -> Self {
+    pub fn new(limit: impl Into<Cow<'static, str>>) -> Self {
         let limit = limit.into();
         Self {
             limit_hash: Hash128::of(&("limit", &limit)),
@@ -100,7 +100,7 @@ impl RateKey {
 
     /// The name of the limit.
     #[must_use]
-    pub const fn limit(&self) -> &Arc<str> {
+    pub fn limit(&self) -> &str {
         &self.limit
     }
 }

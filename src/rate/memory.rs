@@ -241,7 +241,7 @@ mod tests {
         cost: u32,
         now: UnixTime,
     ) -> Verdict {
-        let answer = store.take(&RateKey::new(name), quota, n(cost), now);
+        let answer = store.take(&RateKey::new(name.to_owned()), quota, n(cost), now);
         answer.into_inner().unwrap()
     }
 

@@ -240,12 +240,13 @@ where
     }
 }
 
-/// Extensions with room for all that the layers leave in them.
+/// Extensions with room for all that the layers leave in them, and for what a router adds.
 static ROOMY: LazyLock<Extensions> = LazyLock::new(|| {
     let mut extensions = Extensions::new();
     extensions.insert(0_u8);
     extensions.insert(0_u16);
     extensions.insert(0_u32);
+    extensions.insert(0_u64);
     extensions.clear();
     extensions
 });

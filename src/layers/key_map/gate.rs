@@ -15,7 +15,7 @@ impl<U> Config<U> {
     /// Removes what a client could pass for a key or an identity.
     #[inline]
     pub(crate) fn strip(&self, headers: &mut HeaderMap) {
-        strip(headers, self.header.name());
+        strip(headers, self.header.canonical());
     }
 
     /// Puts the key into its header.

@@ -3,6 +3,7 @@
 use http::{HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
+use super::strip::{LONGEST, canonical};
 use crate::{error::ConfigError, keys::UpstreamKey};
 
 const PLACE: &str = "{key}";
@@ -20,6 +21,8 @@ const PLACE: &str = "{key}";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyHeader {
     name: HeaderName,
+    /// The name as those see it who cannot tell it from its aliases.
+    canonical: Box<str>,
     before: Box<str>,
     after: Box<str>,
 }
@@ -51,6 +54,7 @@ impl KeyHeader {
         let fits = HeaderValue::from_str(template).is_ok_and(|value| value.to_str().is_ok());
         match template.split_once(PLACE) {
             Some((before, after)) if fits && !after.contains(PLACE) => Ok(Self {
+                canonical: canonical(parsed.as_str(), &mut [0; LONGEST]).into(),
                 name: parsed,
                 before: before.into(),
                 after: after.into(),
@@ -63,6 +67,10 @@ impl KeyHeader {
 
     pub(super) const fn name(&self) -> &HeaderName {
         &self.name
+    }
+
+    pub(super) const fn canonical(&self) -> &str {
+        &self.canonical
     }
 
     /// The key as it stands in the header.
@@ -84,6 +92,7 @@ impl Default for KeyHeader {
     fn default() -> Self {
         Self {
             name: HeaderName::from_static("x-api-key"),
+            canonical: "x-api-key".into(),
             before: "".into(),
             after: "".into(),
         }

@@ -1,6 +1,6 @@
 //! What is counted, for whom, and how much.
 
-use std::{net::IpAddr, num::NonZeroU32, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, num::NonZeroU32};
 
 use http::{Extensions, HeaderMap};
 
@@ -86,7 +86,7 @@ struct By {
 impl RateLimit {
     /// `quota` of `tools/call` for each principal. The name is part of every count's key: two
     /// limits of one name share their counts.
-    pub fn new(name: impl Into<Arc<str>>, quota: Quota) -> Self {
+    pub fn new(name: impl Into<Cow<'static, str>>, quota: Quota) -> Self {
         Self {
             key: RateKey::new(name),
             quota,
@@ -101,7 +101,7 @@ impl RateLimit {
 
     /// `quota` of requests of any kind for each peer address, known caller or not: stands in front
     /// of the token check, to slow down floods of bad tokens. Needs a [`PeerAddr`].
-    pub fn of_peers(name: impl Into<Arc<str>>, quota: Quota) -> Self {
+    pub fn of_peers(name: impl Into<Cow<'static, str>>, quota: Quota) -> Self {
         Self {
             methods: Methods::Requests,
             by: By {
