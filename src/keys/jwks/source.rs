@@ -174,9 +174,9 @@ impl Source {
             Verdict::Verify => Judged::Answer(Ok(key)),
             Verdict::Unavailable => Judged::Answer(self.unavailable()),
             Verdict::Unknown => {
-                if let (Sought::NotInSet { lacked_at: None }, Some(fetched_at)) =
-                    (sought, progress.state.fetched_at())
-                {
+                // Only what was looked for: a set that was fetched before anybody asked says nothing of
+                // a key that came since.
+                if let (true, Some(fetched_at)) = (has_waited, progress.state.fetched_at()) {
                     self.lacking.insert(remembered(), fetched_at);
                 }
                 Judged::Answer(Ok(None))

@@ -208,6 +208,18 @@ async fn what_a_fresh_set_lacked_is_not_asked_for_again_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_comes_right_after_a_fetch_is_found_by_the_next() {
+    let script = Script::serving(&["a"]);
+    let store = store(&script);
+    assert_eq!((status(&store, "a").await, script.fetches()), (200, 1));
+    script.serve(&["a", "b"]);
+    sleep(5 * SECOND).await;
+    assert_eq!((status(&store, "b").await, script.fetches()), (401, 1));
+    sleep(6 * SECOND).await;
+    assert_eq!((status(&store, "b").await, script.fetches()), (200, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_could_not_be_asked_for_is_not_remembered() {
     let script = Script::serving(&["a"]);
     let store = store(&script);
