@@ -13,10 +13,14 @@ use bytes::Bytes;
 use http::{Extensions, HeaderMap, Request, Response, request::Parts};
 use http_body::Body;
 
-use super::{AuthBody, gates::Gates, leave::Leaving};
+use super::{
+    AuthBody,
+    leave::Leaving,
+    stores::{GatesOf, Stores},
+};
 use crate::{
     clock::UnixTime,
-    keys::{KeyStore, UpstreamKey, UpstreamKeyId, VerificationKey, VerificationKeyId},
+    keys::{KeyStore, UpstreamKeyId, VerificationKeyId},
     layers::{
         audit_log::Recorder,
         jwt_validate::Waiting,
@@ -27,7 +31,6 @@ use crate::{
     },
     mcp::McpRequest,
     policy::Granted,
-    rate::RateLimitStore,
     reject::{RejectBody, Rejection},
     revocation::RevocationStore,
     session::SessionStore,
@@ -35,41 +38,30 @@ use crate::{
 };
 
 /// A request on its way in. It stands still at a gate whose answer is late.
-pub(super) struct Entering<B, K, V, L, U, T>
-where
-    K: KeyStore<VerificationKeyId>,
-    V: RevocationStore,
-    L: RateLimitStore,
-    U: KeyStore<UpstreamKeyId>,
-    T: SessionStore,
-{
+pub(super) struct Entering<B, A: Stores> {
     pub(super) body: Reading<B>,
     pub(super) message: McpBody,
-    pub(super) gate: Gate<K, V, L, U, T>,
+    pub(super) gate: Gate<A>,
     /// When it came in, or went on. No time passes between the gates.
     pub(super) now: UnixTime,
     pub(super) granted: Option<Granted>,
     /// What its answer will be held against, as far as it is known. The recorder knows the caller,
     /// and what is asked.
-    pub(super) leaving: Leaving<V, T>,
+    pub(super) leaving: Leaving<A>,
 }
 
 /// The gate that a request stands at, with the question whose answer it needs.
-pub(super) enum Gate<K, V, L, U, T>
-where
-    K: KeyStore<VerificationKeyId>,
-    V: RevocationStore,
-    L: RateLimitStore,
-    U: KeyStore<UpstreamKeyId>,
-    T: SessionStore,
-{
+pub(super) enum Gate<A: Stores> {
     Origin,
-    Token(K::Future, Box<Waiting>),
-    Revocation(V::Future),
+    Token(
+        <A::Keys as KeyStore<VerificationKeyId>>::Future,
+        Box<Waiting>,
+    ),
+    Revocation(<A::Revocations as RevocationStore>::Future),
     Message,
-    Session(T::Future),
-    Limit(Takes<L>),
-    Key(U::Future),
+    Session(<A::Sessions as SessionStore>::Future),
+    Limit(Takes<A::Limits>),
+    Key(<A::UpstreamKeys as KeyStore<UpstreamKeyId>>::Future),
     Passed,
 }
 
@@ -88,14 +80,10 @@ pub(super) fn judged<T>(common: &Common, judged: Result<T, Rejection>) -> Result
     judged.map_err(|rejection| Stop::Refused(common, rejection))
 }
 
-impl<B, K, V, L, U, T> Entering<B, K, V, L, U, T>
+impl<B, A> Entering<B, A>
 where
     B: Body<Data = Bytes> + Unpin,
-    K: KeyStore<VerificationKeyId, Key = VerificationKey>,
-    V: RevocationStore,
-    L: RateLimitStore,
-    U: KeyStore<UpstreamKeyId, Key = UpstreamKey>,
-    T: SessionStore,
+    A: Stores,
 {
     #[inline]
     pub(super) fn new(body: B, now: UnixTime) -> Self {
@@ -122,7 +110,7 @@ where
     #[inline]
     pub(super) fn go_on<ResB: RejectBody>(
         &mut self,
-        gates: &Gates<K, V, L, U, T>,
+        gates: &GatesOf<A>,
         head: &mut Parts,
         context: Option<&mut Context<'_>>,
     ) -> Poll<Result<(), Box<Response<AuthBody<ResB>>>>> {
@@ -133,7 +121,7 @@ where
     #[inline]
     fn pass<'g>(
         &mut self,
-        gates: &'g Gates<K, V, L, U, T>,
+        gates: &'g GatesOf<A>,
         head: &mut Parts,
         context: Option<&mut Context<'_>>,
     ) -> Poll<Result<(), Stop<'g>>> {
@@ -224,7 +212,7 @@ where
     /// The answer to a request that does not come in.
     fn answer<ResB: RejectBody>(
         &mut self,
-        gates: &Gates<K, V, L, U, T>,
+        gates: &GatesOf<A>,
         head: &Parts,
         stop: Stop<'_>,
     ) -> Response<AuthBody<ResB>> {

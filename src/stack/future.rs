@@ -17,51 +17,37 @@ use tower_service::Service;
 use super::{
     AuthBody,
     enter::Entering,
-    gates::Gates,
     leave::{Collecting, Leaving, Left},
+    stores::{GatesOf, Stores},
 };
 use crate::{
-    keys::{KeyStore, UpstreamKey, UpstreamKeyId, VerificationKey, VerificationKeyId},
     layers::{
         audit_log::{Recorder, Watch},
         mcp_request::McpBody,
     },
-    rate::RateLimitStore,
     reject::RejectBody,
-    revocation::RevocationStore,
     session::SessionStore,
 };
 
 pin_project! {
     /// The response of [`Auth`](super::Auth).
-    pub struct AuthFuture<S, B, ResB, K, V, L, U, T>
+    pub struct AuthFuture<S, B, ResB, A>
     where
         S: Service<Request<McpBody>>,
-        K: KeyStore<VerificationKeyId>,
-        V: RevocationStore,
-        L: RateLimitStore,
-        U: KeyStore<UpstreamKeyId>,
-        T: SessionStore,
+        A: Stores,
     {
-        gates: Arc<Gates<K, V, L, U, T>>,
+        gates: Arc<GatesOf<A>>,
         // What is known once the request is let in.
-        leaving: Option<Leaving<V, T>>,
+        leaving: Option<Leaving<A>>,
         #[pin]
-        state: State<S::Future, Waiting<S, B, K, V, L, U, T>, T::Future, ResB>,
+        state: State<S::Future, Waiting<S, B, A>, <A::Sessions as SessionStore>::Future, ResB>,
     }
 }
 
 /// A request that stands at a gate, and the service that is ready for it.
-pub(super) struct Waiting<S, B, K, V, L, U, T>
-where
-    K: KeyStore<VerificationKeyId>,
-    V: RevocationStore,
-    L: RateLimitStore,
-    U: KeyStore<UpstreamKeyId>,
-    T: SessionStore,
-{
+pub(super) struct Waiting<S, B, A: Stores> {
     pub(super) head: Parts,
-    pub(super) entering: Entering<B, K, V, L, U, T>,
+    pub(super) entering: Entering<B, A>,
     pub(super) ready: S,
 }
 
@@ -77,20 +63,13 @@ pin_project! {
     }
 }
 
-impl<S, B, ResB, K, V, L, U, T> AuthFuture<S, B, ResB, K, V, L, U, T>
+impl<S, B, ResB, A> AuthFuture<S, B, ResB, A>
 where
     S: Service<Request<McpBody>>,
-    K: KeyStore<VerificationKeyId>,
-    V: RevocationStore,
-    L: RateLimitStore,
-    U: KeyStore<UpstreamKeyId>,
-    T: SessionStore,
+    A: Stores,
 {
     #[inline]
-    pub(super) fn entering(
-        gates: Arc<Gates<K, V, L, U, T>>,
-        waiting: Waiting<S, B, K, V, L, U, T>,
-    ) -> Self {
+    pub(super) fn entering(gates: Arc<GatesOf<A>>, waiting: Waiting<S, B, A>) -> Self {
         Self {
             gates,
             leaving: None,
@@ -102,9 +81,9 @@ where
 
     #[inline]
     pub(super) const fn passed(
-        gates: Arc<Gates<K, V, L, U, T>>,
+        gates: Arc<GatesOf<A>>,
         future: S::Future,
-        leaving: Leaving<V, T>,
+        leaving: Leaving<A>,
     ) -> Self {
         Self {
             gates,
@@ -114,7 +93,7 @@ where
     }
 
     pub(super) fn stopped(
-        gates: Arc<Gates<K, V, L, U, T>>,
+        gates: Arc<GatesOf<A>>,
         recorder: Recorder,
         response: Response<AuthBody<ResB>>,
     ) -> Self {
@@ -128,14 +107,10 @@ where
     }
 }
 
-impl<S, B, ResB, K, V, L, U, T> Future for AuthFuture<S, B, ResB, K, V, L, U, T>
+impl<S, B, ResB, A> Future for AuthFuture<S, B, ResB, A>
 where
     S: Service<Request<McpBody>, Response = Response<ResB>>,
-    K: KeyStore<VerificationKeyId, Key = VerificationKey>,
-    V: RevocationStore,
-    L: RateLimitStore,
-    U: KeyStore<UpstreamKeyId, Key = UpstreamKey>,
-    T: SessionStore,
+    A: Stores,
     B: Body<Data = Bytes> + Unpin,
     ResB: RejectBody,
 {
@@ -244,14 +219,10 @@ where
     }
 }
 
-impl<S, B, ResB, K, V, L, U, T> fmt::Debug for AuthFuture<S, B, ResB, K, V, L, U, T>
+impl<S, B, ResB, A> fmt::Debug for AuthFuture<S, B, ResB, A>
 where
     S: Service<Request<McpBody>>,
-    K: KeyStore<VerificationKeyId>,
-    V: RevocationStore,
-    L: RateLimitStore,
-    U: KeyStore<UpstreamKeyId>,
-    T: SessionStore,
+    A: Stores,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthFuture").finish_non_exhaustive()

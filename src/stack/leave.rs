@@ -5,7 +5,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, Response, response::Parts};
 
-use super::{AuthBody, gates::Gates};
+use super::{
+    AuthBody,
+    stores::{GatesOf, Stores},
+};
 use crate::{
     error::StoreError,
     keys::UpstreamKey,
@@ -19,18 +22,17 @@ use crate::{
         stream_guard::{Guarded, StreamGuardBody, guard},
     },
     reject::{RejectBody, Rejection},
-    revocation::RevocationStore,
     session::{SessionOwner, SessionStore},
 };
 
 /// What is known of a request whose answer is awaited.
-pub(super) struct Leaving<V, T> {
+pub(super) struct Leaving<A: Stores> {
     pub(super) recorder: Recorder,
     pub(super) origin: Option<origin_guard::Leaving>,
-    pub(super) binding: Option<Box<Binding<T>>>,
+    pub(super) binding: Option<Box<Binding<A::Sessions>>>,
     pub(super) key: Option<UpstreamKey>,
     pub(super) filter: Option<Box<Filter>>,
-    pub(super) guarded: Option<Box<Guarded<V>>>,
+    pub(super) guarded: Option<Box<Guarded<A::Revocations>>>,
     /// When the service behind was called, where anybody wants to know.
     pub(super) called: Option<Instant>,
 }
@@ -50,14 +52,14 @@ pub(super) enum Left<B, Q> {
     Storing(Q, Box<Response<AuthBody<B>>>),
 }
 
-impl<V: RevocationStore, T: SessionStore> Leaving<V, T> {
+impl<A: Stores> Leaving<A> {
     /// The service behind has answered.
     #[inline]
-    pub(super) fn answered<B: RejectBody, K, L, U>(
+    pub(super) fn answered<B: RejectBody>(
         &mut self,
-        gates: &Gates<K, V, L, U, T>,
+        gates: &GatesOf<A>,
         response: Response<B>,
-    ) -> Left<B, T::Future> {
+    ) -> Left<B, <A::Sessions as SessionStore>::Future> {
         let (mut head, body) = response.into_parts();
         let body = guard(&mut head, body, self.guarded.take());
         let Some(filter) = self.filter.take() else {
@@ -77,12 +79,12 @@ impl<V: RevocationStore, T: SessionStore> Leaving<V, T> {
     }
 
     /// The whole of a list is there.
-    pub(super) fn collected<B: RejectBody, K, L, U>(
+    pub(super) fn collected<B: RejectBody>(
         &mut self,
-        gates: &Gates<K, V, L, U, T>,
+        gates: &GatesOf<A>,
         collecting: Collecting<B>,
         collected: Result<(Bytes, Option<HeaderMap>), list_filter::Unfiltered>,
-    ) -> Left<B, T::Future> {
+    ) -> Left<B, <A::Sessions as SessionStore>::Future> {
         let Collecting {
             filter, mut head, ..
         } = collecting;
@@ -93,12 +95,12 @@ impl<V: RevocationStore, T: SessionStore> Leaving<V, T> {
     }
 
     #[inline]
-    fn shown<B: RejectBody, K, L, U>(
+    fn shown<B: RejectBody>(
         &mut self,
-        gates: &Gates<K, V, L, U, T>,
+        gates: &GatesOf<A>,
         mut head: Parts,
         body: ListFilterBody<StreamGuardBody<B>>,
-    ) -> Left<B, T::Future> {
+    ) -> Left<B, <A::Sessions as SessionStore>::Future> {
         let at = self.note_time();
         let key = self.key.take();
         let asked = self.recorder.facts.request.as_ref();

@@ -8,6 +8,7 @@ mod leave;
 mod off;
 mod pass;
 mod service;
+mod stores;
 
 use std::{fmt, sync::Arc};
 

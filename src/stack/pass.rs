@@ -8,12 +8,12 @@ use http_body::Body;
 
 use super::{
     enter::{Entering, Gate, Stop, judged},
-    gates::Gates,
+    stores::{GatesOf, Stores},
 };
 use crate::{
     audit::AuditRateLimit,
     error::StoreError,
-    keys::{KeyStore, UpstreamKey, UpstreamKeyId, VerificationKey, VerificationKeyId},
+    keys::{KeyStore, UpstreamKey, UpstreamKeyId},
     layers::{
         audit_log::SESSION,
         jwt_validate::Checked,
@@ -27,26 +27,23 @@ use crate::{
         stream_guard,
     },
     mcp::McpRequest,
-    rate::{RateLimitStore, Verdict},
+    rate::Verdict,
     reject::Rejection,
     revocation::{Revocation, RevocationStore},
     session::{SessionOwner, SessionStore},
     token::VerifiedToken,
 };
-impl<B, K, V, L, U, T> Entering<B, K, V, L, U, T>
+
+impl<B, A> Entering<B, A>
 where
     B: Body<Data = Bytes> + Unpin,
-    K: KeyStore<VerificationKeyId, Key = VerificationKey>,
-    V: RevocationStore,
-    L: RateLimitStore,
-    U: KeyStore<UpstreamKeyId, Key = UpstreamKey>,
-    T: SessionStore,
+    A: Stores,
 {
     /// Who may ask, and whether he asks for what is open to all.
     #[inline]
     pub(super) fn arrive<'g>(
         &mut self,
-        gates: &'g Gates<K, V, L, U, T>,
+        gates: &'g GatesOf<A>,
         head: &mut Parts,
     ) -> Result<(), Stop<'g>> {
         let Parts {
@@ -102,7 +99,7 @@ where
     #[inline]
     pub(super) fn verified<'g>(
         &mut self,
-        gates: &'g Gates<K, V, L, U, T>,
+        gates: &'g GatesOf<A>,
         head: &mut Parts,
         token: VerifiedToken,
     ) -> Result<(), Stop<'g>> {
@@ -124,7 +121,7 @@ where
     #[inline]
     pub(super) fn checked<'g>(
         &mut self,
-        gates: &'g Gates<K, V, L, U, T>,
+        gates: &'g GatesOf<A>,
         head: &mut Parts,
         answer: Result<Revocation, StoreError>,
     ) -> Result<(), Stop<'g>> {
@@ -137,11 +134,7 @@ where
     }
 
     #[inline]
-    fn unrevoked<'g>(
-        &mut self,
-        gates: &'g Gates<K, V, L, U, T>,
-        head: &mut Parts,
-    ) -> Result<(), Stop<'g>> {
+    fn unrevoked<'g>(&mut self, gates: &'g GatesOf<A>, head: &mut Parts) -> Result<(), Stop<'g>> {
         let Parts {
             method, headers, ..
         } = head;
@@ -157,7 +150,7 @@ where
     #[inline]
     pub(super) fn read<'g>(
         &mut self,
-        gates: &'g Gates<K, V, L, U, T>,
+        gates: &'g GatesOf<A>,
         head: &mut Parts,
         body: Bytes,
     ) -> Result<(), Stop<'g>> {
@@ -170,7 +163,7 @@ where
     #[inline]
     fn asked<'g>(
         &mut self,
-        gates: &'g Gates<K, V, L, U, T>,
+        gates: &'g GatesOf<A>,
         head: &mut Parts,
         asked: McpRequest,
     ) -> Result<(), Stop<'g>> {
@@ -189,7 +182,7 @@ where
 
     pub(super) fn looked_up<'g>(
         &mut self,
-        gates: &'g Gates<K, V, L, U, T>,
+        gates: &'g GatesOf<A>,
         head: &mut Parts,
         answer: Result<Option<SessionOwner>, StoreError>,
     ) -> Result<(), Stop<'g>> {
@@ -202,11 +195,7 @@ where
 
     /// What is granted, and what it takes.
     #[inline]
-    fn owned<'g>(
-        &mut self,
-        gates: &'g Gates<K, V, L, U, T>,
-        head: &mut Parts,
-    ) -> Result<(), Stop<'g>> {
+    fn owned<'g>(&mut self, gates: &'g GatesOf<A>, head: &mut Parts) -> Result<(), Stop<'g>> {
         let common = &gates.scopes.common;
         let (token, asked) = self.known(common)?;
         let Parts {
@@ -248,7 +237,7 @@ where
     #[inline]
     pub(super) fn counted<'g>(
         &mut self,
-        gates: &'g Gates<K, V, L, U, T>,
+        gates: &'g GatesOf<A>,
         head: &mut Parts,
         answer: Result<Verdict, StoreError>,
     ) -> Result<(), Stop<'g>> {
@@ -265,7 +254,7 @@ where
     #[inline]
     fn within_limits<'g>(
         &mut self,
-        gates: &'g Gates<K, V, L, U, T>,
+        gates: &'g GatesOf<A>,
         head: &mut Parts,
     ) -> Result<(), Stop<'g>> {
         gates.keys.strip(&mut head.headers);
@@ -286,7 +275,7 @@ where
     #[inline]
     pub(super) fn keyed<'g>(
         &mut self,
-        gates: &'g Gates<K, V, L, U, T>,
+        gates: &'g GatesOf<A>,
         head: &mut Parts,
         answer: Result<Option<UpstreamKey>, StoreError>,
     ) -> Result<(), Stop<'g>> {
@@ -301,11 +290,7 @@ where
 
     /// What of the answer is shown, and for how long.
     #[inline]
-    fn equipped<'g>(
-        &mut self,
-        gates: &'g Gates<K, V, L, U, T>,
-        head: &mut Parts,
-    ) -> Result<(), Stop<'g>> {
+    fn equipped<'g>(&mut self, gates: &'g GatesOf<A>, head: &mut Parts) -> Result<(), Stop<'g>> {
         let common = &gates.streams.common;
         let (token, asked) = self.known(common)?;
         let lists = gates.lists.as_ref();

@@ -77,7 +77,7 @@ where
 {
     type Response = Response<AuthBody<ResB>>;
     type Error = S::Error;
-    type Future = AuthFuture<S, B, ResB, K, V, L, U, T>;
+    type Future = AuthFuture<S, B, ResB, (K, V, L, U, T)>;
 
     #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
