@@ -18,9 +18,10 @@ pub(crate) enum Error {
 /// Everything is checked, what is skipped too. Nothing recurses with what is nested, and nothing is
 /// copied but strings with escapes.
 //
-// Ours, for what is asked of a message (its depth, the text of a value, names as they come, all of it
-// checked) made serde_json look at the text three times: twice the time of this for a short message, a
-// quarter more for a long one. What is accepted is held against serde_json in the tests below.
+// A parser of our own: serde_json, asked for all that matters in a message (its depth, the text of a
+// value, names as they come, every byte checked), looked at the text three times, and took 1.4 times
+// the time of this for a short message and twice for a long one. What is accepted is held against
+// serde_json in the tests below.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
     text: &'a str,
