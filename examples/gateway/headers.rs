@@ -1,9 +1,6 @@
 //! Which header fields pass from one side to the other.
 
-use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::{CONNECTION, VIA},
-};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Removes what belongs to the connection that the message came by.
 ///
@@ -11,7 +8,7 @@ use http::{
 /// gets to see.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
+        .get_all(header::CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
@@ -30,20 +27,25 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
 pub(crate) fn prepare_for_upstream(headers: &mut HeaderMap) {
     remove_all(headers, |name| {
         let is_for_the_gateway = matches!(
-            name,
-            "host" | "origin" | "accept-encoding" | "expect" | "content-length" | "forwarded"
+            *name,
+            header::HOST
+                | header::ORIGIN
+                | header::ACCEPT_ENCODING
+                | header::EXPECT
+                | header::CONTENT_LENGTH
+                | header::FORWARDED
         );
-        is_for_the_gateway || is_hop_by_hop(name) || speaks_of_the_way(name)
+        is_for_the_gateway || is_hop_by_hop(name) || speaks_of_the_way(name.as_str())
     });
-    headers.append(VIA, HeaderValue::from_static("1.1 mcp-auth"));
+    headers.append(header::VIA, HeaderValue::from_static("1.1 mcp-auth"));
 }
 
 /// Removes the fields with such names. Most messages have few of them or none: to read all names
 /// once is less work than to ask for each of many.
-fn remove_all(headers: &mut HeaderMap, is_such: impl Fn(&str) -> bool) {
+fn remove_all(headers: &mut HeaderMap, is_such: impl Fn(&HeaderName) -> bool) {
     let found: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| is_such(name.as_str()))
+        .filter(|name| is_such(name))
         .cloned()
         .collect();
     for name in found {
@@ -53,19 +55,17 @@ fn remove_all(headers: &mut HeaderMap, is_such: impl Fn(&str) -> bool) {
 
 /// Whether a field speaks of one connection, whether or not `Connection` names it (RFC 9110 section
 /// 7.6.1).
-fn is_hop_by_hop(name: &str) -> bool {
+fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
-        name,
-        "connection"
-            | "keep-alive"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "proxy-connection"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-    )
+        *name,
+        header::CONNECTION
+            | header::PROXY_AUTHENTICATE
+            | header::PROXY_AUTHORIZATION
+            | header::TE
+            | header::TRAILER
+            | header::TRANSFER_ENCODING
+            | header::UPGRADE
+    ) || matches!(name.as_str(), "keep-alive" | "proxy-connection")
 }
 
 /// By these, and by all of `X-Forwarded-*`, proxies tell where a request came from.

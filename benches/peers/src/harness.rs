@@ -89,7 +89,7 @@ pub fn thread_time() -> Duration {
 pub fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     let middle = numbers.len() / 2;
-    if numbers.len() % 2 == 0 {
+    if numbers.len().is_multiple_of(2) {
         (numbers[middle - 1] + numbers[middle]) / 2.0
     } else {
         numbers[middle]
