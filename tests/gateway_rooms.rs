@@ -26,6 +26,8 @@ mod serve;
 mod support;
 #[path = "../examples/gateway/upstream.rs"]
 mod upstream;
+#[path = "../examples/gateway/wait.rs"]
+mod wait;
 
 use std::{
     convert::Infallible,

@@ -25,17 +25,18 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
 /// the answer can be read and filtered. What a client says about the way it came is not to be
 /// trusted, and nothing behind the gateway needs it.
 pub(crate) fn prepare_for_upstream(headers: &mut HeaderMap) {
+    // Nearly every request has these.
+    for name in [
+        header::HOST,
+        header::ACCEPT_ENCODING,
+        header::CONTENT_LENGTH,
+    ] {
+        headers.remove(name);
+    }
     remove_all(headers, |name| {
-        let is_for_the_gateway = matches!(
-            *name,
-            header::HOST
-                | header::ORIGIN
-                | header::ACCEPT_ENCODING
-                | header::EXPECT
-                | header::CONTENT_LENGTH
-                | header::FORWARDED
-        );
-        is_for_the_gateway || is_hop_by_hop(name) || speaks_of_the_way(name.as_str())
+        matches!(*name, header::ORIGIN | header::EXPECT | header::FORWARDED)
+            || is_hop_by_hop(name)
+            || speaks_of_the_way(name.as_str())
     });
     headers.append(header::VIA, HeaderValue::from_static("1.1 mcp-auth"));
 }

@@ -16,6 +16,7 @@ mod setup;
 mod stacks;
 mod stores;
 mod upstream;
+mod wait;
 
 use std::{
     env,

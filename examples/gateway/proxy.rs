@@ -2,19 +2,21 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{self, Future, Ready},
+    mem,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
+use futures_util::future::Either;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{Client, ResponseFuture, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 use mcp_auth::{McpRequest, Rejection};
@@ -23,6 +25,7 @@ use tower_service::Service;
 use crate::{
     headers::{prepare_for_upstream, strip_hop_by_hop},
     upstream::Upstream,
+    wait::{Timer, Wait},
 };
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -40,6 +43,7 @@ pub(crate) type ProxyBody = UnsyncBoxBody<Bytes, BoxError>;
 pub(crate) struct Proxy {
     client: Transport,
     upstream: Upstream,
+    timer: Timer,
 }
 
 /// Certificates are read only where they are needed: a machine may have none.
@@ -68,7 +72,11 @@ impl Proxy {
         } else {
             Transport::Plain(client.build(connector))
         };
-        Ok(Self { client, upstream })
+        Ok(Self {
+            client,
+            upstream,
+            timer: Timer::default(),
+        })
     }
 }
 
@@ -79,7 +87,7 @@ where
 {
     type Response = Response<ProxyBody>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = Either<Ready<Result<Self::Response, Infallible>>, Asking>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -87,15 +95,15 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut head, body) = request.into_parts();
-        let asked = head.extensions.remove::<McpRequest>();
+        // Of the extensions nothing else is kept while the upstream is at work, and none is for it.
+        let asked = mem::take(&mut head.extensions).remove::<McpRequest>();
         let uri = self.upstream.locate(&head.uri);
         let (Some(uri), false) = (uri, head.method == Method::CONNECT) else {
             // The path climbs out of its place, or there is none.
             let nothing = Rejection::not_found(asked.as_ref());
-            return Box::pin(async { Ok(nothing.into_response()) });
+            return Either::Left(future::ready(Ok(nothing.into_response())));
         };
 
-        // Of the extensions none is for the upstream.
         let mut outgoing = Request::new(body.map_err(Into::into).boxed_unsync());
         *outgoing.method_mut() = head.method;
         *outgoing.uri_mut() = uri;
@@ -107,21 +115,46 @@ where
             Transport::Plain(client) => client.request(outgoing),
             Transport::Tls(client) => client.request(outgoing),
         };
-        Box::pin(async move {
-            let failure = match tokio::time::timeout(HEAD, answer).await {
-                // Nobody asked to switch: an upstream that does is broken.
-                Ok(Ok(response)) if response.status() != StatusCode::SWITCHING_PROTOCOLS => {
-                    return Ok(passed_back(response));
-                }
-                Ok(Ok(_)) => Rejection::upstream_error(asked.as_ref()),
-                Ok(Err(error)) => {
-                    tracing::warn!(error = %chain(&error), "the upstream failed");
-                    Rejection::upstream_error(asked.as_ref())
-                }
-                Err(_) => Rejection::upstream_timeout(asked.as_ref()),
-            };
-            Ok(failure.into_response())
+        Either::Right(Asking {
+            answer,
+            wait: self.timer.wait(HEAD),
+            asked,
         })
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The upstream's answer, or ours where it gives none.
+    pub(crate) struct Asking {
+        #[pin]
+        answer: ResponseFuture,
+        wait: Wait,
+        asked: Option<McpRequest>,
+    }
+}
+
+impl Future for Asking {
+    type Output = Result<Response<ProxyBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let asked = this.asked.as_ref();
+        let failure = match this.answer.poll(context) {
+            // Nobody asked to switch: an upstream that does is broken.
+            Poll::Ready(Ok(response)) if response.status() != StatusCode::SWITCHING_PROTOCOLS => {
+                return Poll::Ready(Ok(passed_back(response)));
+            }
+            Poll::Ready(Ok(_)) => Rejection::upstream_error(asked),
+            Poll::Ready(Err(error)) => {
+                tracing::warn!(error = %chain(&error), "the upstream failed");
+                Rejection::upstream_error(asked)
+            }
+            Poll::Pending => {
+                ready!(this.wait.poll_over(context));
+                Rejection::upstream_timeout(asked)
+            }
+        };
+        Poll::Ready(Ok(failure.into_response()))
     }
 }
 

@@ -74,31 +74,6 @@ impl AuditEvent {
     /// The version of the fields: `v`.
     pub const VERSION: u32 = 1;
 
-    /// An event of a request of which nothing is known yet: an error of ours, until somebody says
-    /// what became of it.
-    pub(crate) const fn new(timestamp: UnixTime, request_id: RequestName, action: Text) -> Self {
-        Self {
-            timestamp,
-            request_id,
-            caller: Caller::Unknown,
-            client_claimed: None,
-            action,
-            tool: None,
-            operations: None,
-            decision: AuditDecision::Error,
-            reason: Reason::Internal,
-            status: None,
-            required_scopes: Scope::EMPTY,
-            key_name: None,
-            session: None,
-            revocation: None,
-            rate_limit: None,
-            total: Duration::ZERO,
-            upstream: None,
-            cancelled: false,
-        }
-    }
-
     /// When the request came in; for `stream_end`, when the stream ended.
     #[must_use]
     pub const fn timestamp(&self) -> UnixTime {
@@ -310,14 +285,26 @@ pub(super) mod tests {
     }
 
     pub(in crate::audit) fn event(decision: AuditDecision, user: &str) -> AuditEvent {
-        let mut event = AuditEvent::new(
-            UnixTime::from_nanos(1_700_000_000_123_456_789),
-            RequestName::new(1, 0x2f),
-            Text::from_static("tools/call"),
-        );
-        event.decision = decision;
-        event.caller = caller(user, "");
-        event
+        AuditEvent {
+            timestamp: UnixTime::from_nanos(1_700_000_000_123_456_789),
+            request_id: RequestName::new(1, 0x2f),
+            caller: caller(user, ""),
+            client_claimed: None,
+            action: Text::from_static("tools/call"),
+            tool: None,
+            operations: None,
+            decision,
+            reason: Reason::Internal,
+            status: None,
+            required_scopes: Scope::EMPTY,
+            key_name: None,
+            session: None,
+            revocation: None,
+            rate_limit: None,
+            total: Duration::ZERO,
+            upstream: None,
+            cancelled: false,
+        }
     }
 
     #[test]

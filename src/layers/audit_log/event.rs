@@ -1,6 +1,6 @@
 //! Makes the one event of a request.
 
-use std::{cell::Cell, fmt::Write, sync::Arc, time::Instant};
+use std::{cell::Cell, fmt::Write, time::Instant};
 
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
@@ -26,17 +26,17 @@ pub(super) struct End {
 
 /// Tells the sink; where a guarded stream is the answer, once more when that ends.
 pub(super) fn tell(started: Started, facts: &mut Facts, trail: Option<AuthTrail>, end: End) {
+    let Some(trail) = trail.filter(|_| facts.has_stream()) else {
+        // Made where the sink takes it: an event is large.
+        return started.config.sink.record(started.event(facts, &end));
+    };
     let event = started.event(facts, &end);
     let Started { config, since, .. } = started;
-    if let Some(trail) = trail.filter(|_| facts.has_stream()) {
-        let (config, event) = (Arc::clone(&config), event.clone());
-        trail.on_stream_end(move |end| {
-            config
-                .sink
-                .record(stream_end(event, end, since, config.now()));
-        });
-    }
-    config.sink.record(event);
+    config.sink.record(event.clone());
+    trail.on_stream_end(move |end| {
+        let event = stream_end(event, end, since, config.now());
+        config.sink.record(event);
+    });
 }
 
 /// The second event of a request whose answer is a guarded stream: of the same request, at its end.
@@ -59,32 +59,29 @@ impl Started {
     fn event(&self, facts: &mut Facts, end: &End) -> AuditEvent {
         let (action, tool) = self.asked(facts);
         let request = facts.request.as_ref();
-        let mut event = AuditEvent::new(self.at, request_id(), action);
-        event.tool = tool;
-        event.operations = request.filter(|request| request.is_batch()).map(|request| {
-            let operations = request.messages().iter().map(|message| {
-                let (action, tool) = named(message.operation());
-                AuditOperation { action, tool }
-            });
-            operations.collect()
-        });
-        event.caller = facts.token.take().map_or(Caller::Unknown, Caller::of);
-        event.client_claimed = request.and_then(McpRequest::client_claimed).map(Text::new);
-        event.decision = end.decision;
-        event.reason = end.reason;
-        event.status = end.status;
-        event.required_scopes = facts.required.take().unwrap_or_default();
-        event.key_name = facts.key_name.take().map(Into::into);
-        event.session = self.session.as_ref().map(fingerprint);
-        event.revocation = facts.revocation;
-        event.rate_limit = facts.rate_limit;
-        event.total = end.at.map_or_else(
-            || self.since.elapsed(),
-            |at| at.saturating_duration_since(self.since),
-        );
-        event.upstream = facts.upstream;
-        event.cancelled = end.cancelled;
-        event
+        AuditEvent {
+            timestamp: self.at,
+            request_id: request_id(),
+            caller: facts.token.take().map_or(Caller::Unknown, Caller::of),
+            client_claimed: request.and_then(McpRequest::client_claimed).map(Text::new),
+            action,
+            tool,
+            operations: request.filter(|it| it.is_batch()).map(operations),
+            decision: end.decision,
+            reason: end.reason,
+            status: end.status,
+            required_scopes: facts.required.take().unwrap_or_default(),
+            key_name: facts.key_name.take().map(Into::into),
+            session: self.session.as_ref().map(fingerprint),
+            revocation: facts.revocation,
+            rate_limit: facts.rate_limit,
+            total: end.at.map_or_else(
+                || self.since.elapsed(),
+                |at| at.saturating_duration_since(self.since),
+            ),
+            upstream: facts.upstream,
+            cancelled: end.cancelled,
+        }
     }
 
     /// What was asked; before a message was read, by which HTTP method.
@@ -101,6 +98,14 @@ impl Started {
             None => (Text::new(self.method.as_str()), None),
         }
     }
+}
+
+fn operations(request: &McpRequest) -> Vec<AuditOperation> {
+    let operations = request.messages().iter().map(|message| {
+        let (action, tool) = named(message.operation());
+        AuditOperation { action, tool }
+    });
+    operations.collect()
 }
 
 fn named(operation: &Operation) -> (Text, Option<Text>) {
