@@ -132,7 +132,7 @@ pub use self::redis::{Redis, RedisRateLimitStore, RedisRevocationStore, RedisSes
 pub use self::{
     audit::{
         AuditDecision, AuditEvent, AuditOperation, AuditRateLimit, AuditRevocation, AuditSink,
-        AuditSinkFn, JsonLinesSink, TracingSink, audit_sink_fn,
+        AuditSinkFn, JsonLinesSink, RequestName, TracingSink, audit_sink_fn,
     },
     clock::{Clock, SystemClock, UnixTime},
     error::{ConfigError, Reason, StoreError},
@@ -155,7 +155,7 @@ pub use self::{
     },
     mcp::{
         McpRequest, Message, MessageError, MessageKind, Operation, ProtocolVersion, RequestId,
-        Target,
+        Target, TargetName,
     },
     oauth::{Challenge, ErrorCode, ResourceMetadata},
     policy::{

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    audit::{AuditRateLimit, AuditRevocation},
+    audit::{AuditRateLimit, AuditRevocation, Text},
     error::Reason,
     mcp::McpRequest,
     token::{Scope, VerifiedToken},
@@ -40,7 +40,7 @@ pub(crate) struct Facts {
     /// The scopes that the operation needs.
     pub(crate) required: Option<Scope>,
     /// The name of the key that was injected.
-    pub(crate) key_name: Option<Arc<str>>,
+    pub(crate) key_name: Option<Text>,
     /// What became of the question whether the token was revoked.
     pub(crate) revocation: Option<AuditRevocation>,
     /// What the limits said.
@@ -118,7 +118,7 @@ slots! {
     set_action action: &'static str;
     set_request request: McpRequest;
     set_required required: Scope;
-    set_key_name key_name: Arc<str>;
+    set_key_name key_name: Text;
     set_revocation revocation: AuditRevocation;
     set_rate_limit rate_limit: AuditRateLimit;
     set_upstream upstream: Duration;

@@ -82,8 +82,8 @@ impl AuditEvent {
 
     /// A name for the request, made here.
     #[must_use]
-    pub fn request_id(&self) -> &str {
-        self.request_id.as_str()
+    pub const fn request_id(&self) -> RequestName {
+        self.request_id
     }
 
     /// The `sub` of the token.
@@ -223,7 +223,7 @@ impl Serialize for AuditEvent {
         let mut line = serializer.serialize_struct("AuditEvent", 22)?;
         line.serialize_field("v", &Self::VERSION)?;
         line.serialize_field("timestamp", &Rfc3339(self.timestamp))?;
-        line.serialize_field("request_id", self.request_id())?;
+        line.serialize_field("request_id", &self.request_id)?;
         line.serialize_field("user", &self.user())?;
         line.serialize_field("issuer", &self.issuer())?;
         line.serialize_field("client_id", &self.client_id())?;

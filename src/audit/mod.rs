@@ -15,10 +15,11 @@ mod tracing_sink;
 
 #[cfg(feature = "test-util")]
 pub use self::recording::RecordingSink;
-pub(crate) use self::{caller::Caller, name::RequestName, text::Text};
+pub(crate) use self::{caller::Caller, text::Text};
 pub use self::{
     event::{AuditEvent, AuditOperation},
     json_lines::JsonLinesSink,
+    name::RequestName,
     outcome::{AuditDecision, AuditRateLimit, AuditRevocation},
     sink::{AuditSink, AuditSinkFn, audit_sink_fn},
     tracing_sink::TracingSink,

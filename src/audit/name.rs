@@ -1,33 +1,31 @@
 //! The name of a request in the log.
 
+use std::fmt;
+
 use serde::{Serialize, Serializer};
 
-/// Two numbers as 32 hexadecimal digits, kept where they stand: every event has one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RequestName([u8; 32]);
+/// The name of a request in the log: unique there, 32 hexadecimal digits where it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestName {
+    thread: u64,
+    request: u64,
+}
 
 impl RequestName {
-    pub(crate) fn new(process: u64, request: u64) -> Self {
-        let mut name = [b'0'; 32];
-        for (digits, number) in name.chunks_exact_mut(16).zip([process, request]) {
-            for (pair, byte) in digits.chunks_exact_mut(2).zip(number.to_be_bytes()) {
-                for (digit, value) in pair.iter_mut().zip([byte >> 4, byte & 0xf]) {
-                    *digit = value + if value < 10 { b'0' } else { b'a' - 10 };
-                }
-            }
-        }
-        Self(name)
+    pub(crate) const fn new(thread: u64, request: u64) -> Self {
+        Self { thread, request }
     }
+}
 
-    pub(crate) fn as_str(&self) -> &str {
-        // Digits are always text.
-        str::from_utf8(&self.0).unwrap_or_default()
+impl fmt::Display for RequestName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}{:016x}", self.thread, self.request)
     }
 }
 
 impl Serialize for RequestName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
+        serializer.collect_str(self)
     }
 }
 
@@ -38,7 +36,7 @@ mod tests {
     #[test]
     fn the_numbers_stand_in_hexadecimal_digits() {
         assert_eq!(
-            RequestName::new(0xfedc_ba98_7654_3210, 10).as_str(),
+            RequestName::new(0xfedc_ba98_7654_3210, 10).to_string(),
             "fedcba9876543210000000000000000a"
         );
     }

@@ -1,48 +1,42 @@
 //! Text that others wrote, bounded and made harmless for a log.
 
-use std::{borrow::Cow, fmt::Write as _, io, sync::Arc};
+use std::{borrow::Cow, fmt::Write as _, io};
 
 use serde::{Serialize, Serializer};
 use serde_json::ser::Formatter;
+use smol_str::SmolStr;
+
+use crate::mcp::TargetName;
 
 const MAX_CHARS: usize = 256;
 const MARK: char = '…';
 
 /// Text of at most 256 characters; where some were cut off, `…` follows. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Text(Repr);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Repr {
-    Static(&'static str),
-    Shared(Arc<str>),
-}
+pub(crate) struct Text(SmolStr);
 
 impl Text {
     /// A word of ours, which is short.
     pub(crate) const fn from_static(text: &'static str) -> Self {
-        Self(Repr::Static(text))
+        Self(SmolStr::new_static(text))
     }
 
     pub(crate) fn new(text: &str) -> Self {
-        Self(Repr::Shared(capped(text).into()))
+        Self(capped(text).into())
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        match &self.0 {
-            Repr::Static(text) => text,
-            Repr::Shared(text) => text,
-        }
+        &self.0
     }
 }
 
 /// Shares the text where it is short enough.
-impl From<Arc<str>> for Text {
-    fn from(text: Arc<str>) -> Self {
-        if is_short(&text) {
-            Self(Repr::Shared(text))
+impl From<&TargetName> for Text {
+    fn from(name: &TargetName) -> Self {
+        if is_short(name) {
+            Self(name.text().clone())
         } else {
-            Self::new(&text)
+            Self::new(name)
         }
     }
 }
@@ -143,10 +137,10 @@ mod tests {
         assert_eq!(Text::new(&fits).as_str(), fits);
         let cut = format!("{fits}…");
         assert_eq!(Text::new(&format!("{fits}ab")).as_str(), cut);
-        assert_eq!(Text::from(Arc::from(format!("{fits}a"))).as_str(), cut);
-        let short: Arc<str> = "alice".into();
-        let text = Text::from(Arc::clone(&short));
-        assert_eq!(text.as_str().as_ptr(), short.as_ptr());
+        let name = TargetName::from(format!("{fits}a"));
+        assert_eq!(Text::from(&name).as_str(), cut);
+        let shared = TargetName::from("long enough to be shared");
+        assert_eq!(Text::from(&shared).as_str().as_ptr(), shared.as_ptr());
     }
 
     #[test]

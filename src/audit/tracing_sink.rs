@@ -39,7 +39,7 @@ macro_rules! event {
             $level,
             v = AuditEvent::VERSION,
             timestamp = %Rfc3339($event.timestamp()),
-            request_id = &*harmless($event.request_id()),
+            request_id = &*$event.request_id().to_string(),
             user = some($event.user()).as_deref(),
             issuer = some($event.issuer()).as_deref(),
             client_id = some($event.client_id()).as_deref(),

@@ -1,11 +1,11 @@
 //! What a message means: its kind, its `id`, its operation.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use crate::{
     json::Reader,
     mcp::{
-        Message, MessageError, MessageKind, Operation, RequestId, Target,
+        Message, MessageError, MessageKind, Operation, RequestId, Target, TargetName,
         edit::range_in,
         envelope::{Envelope, Params},
         member::Member,
@@ -153,7 +153,7 @@ fn subscribed(params: &Params<'_>) -> Result<Targets, MessageError> {
     let kinds = [
         (
             &filter.resources,
-            Target::Resource as fn(Arc<str>) -> Target,
+            Target::Resource as fn(TargetName) -> Target,
         ),
         (&filter.tasks, Target::Task),
     ];
@@ -171,7 +171,7 @@ fn subscribed(params: &Params<'_>) -> Result<Targets, MessageError> {
     Ok(targets.into_iter().collect())
 }
 
-fn required(name: &Member<Cow<'_, str>>) -> Result<Arc<str>, MessageError> {
+fn required(name: &Member<Cow<'_, str>>) -> Result<TargetName, MessageError> {
     name.get()
         .ok_or(MessageError::invalid_params("The name or uri is missing"))
         .and_then(|name| bounded(name))
@@ -179,12 +179,12 @@ fn required(name: &Member<Cow<'_, str>>) -> Result<Arc<str>, MessageError> {
 
 fn optional(
     name: &Member<Cow<'_, str>>,
-    target: fn(Arc<str>) -> Target,
+    target: fn(TargetName) -> Target,
 ) -> Result<Option<Target>, MessageError> {
     name.get().map(|name| bounded(name).map(target)).transpose()
 }
 
-fn bounded(name: &str) -> Result<Arc<str>, MessageError> {
+fn bounded(name: &str) -> Result<TargetName, MessageError> {
     if name.len() > MAX_NAME {
         return Err(MessageError::invalid_params("The name or uri is too long"));
     }

@@ -11,6 +11,7 @@ mod member;
 mod message;
 mod methods;
 mod mirror;
+mod name;
 mod operation;
 mod read;
 mod request;
@@ -26,6 +27,7 @@ pub(crate) use self::{
 };
 pub use self::{
     error::MessageError,
+    name::TargetName,
     operation::{Operation, Target},
     request::{McpRequest, Message, MessageKind, RequestId},
     version::ProtocolVersion,

@@ -1,6 +1,8 @@
 //! One thing that is asked for.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt};
+
+use crate::mcp::TargetName;
 
 /// What an operation is about: the tool, prompt, resource or task that it names.
 ///
@@ -9,23 +11,23 @@ use std::{borrow::Cow, fmt, sync::Arc};
 #[non_exhaustive]
 pub enum Target {
     /// A tool by its name: `tools/call`.
-    Tool(Arc<str>),
+    Tool(TargetName),
     /// A prompt by its name: `prompts/get`, `completion/complete`.
-    Prompt(Arc<str>),
+    Prompt(TargetName),
     /// A resource by its URI or URI template: `resources/read` and its like.
-    Resource(Arc<str>),
+    Resource(TargetName),
     /// A task by its id: `tasks/get` and its like.
-    Task(Arc<str>),
+    Task(TargetName),
 }
 
 impl Target {
     /// The name, URI or id.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.shared_name()
+        self.target_name()
     }
 
-    pub(crate) const fn shared_name(&self) -> &Arc<str> {
+    pub(crate) const fn target_name(&self) -> &TargetName {
         match self {
             Self::Tool(name) | Self::Prompt(name) | Self::Resource(name) | Self::Task(name) => name,
         }
@@ -80,17 +82,17 @@ impl Operation {
     }
 
     /// `tools/call` of a tool.
-    pub fn tool(name: impl Into<Arc<str>>) -> Self {
+    pub fn tool(name: impl Into<TargetName>) -> Self {
         Self::new("tools/call", [Target::Tool(name.into())])
     }
 
     /// `prompts/get` of a prompt.
-    pub fn prompt(name: impl Into<Arc<str>>) -> Self {
+    pub fn prompt(name: impl Into<TargetName>) -> Self {
         Self::new("prompts/get", [Target::Prompt(name.into())])
     }
 
     /// `resources/read` of a resource.
-    pub fn resource(uri: impl Into<Arc<str>>) -> Self {
+    pub fn resource(uri: impl Into<TargetName>) -> Self {
         Self::new("resources/read", [Target::Resource(uri.into())])
     }
 

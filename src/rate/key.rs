@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
 
-use crate::{hash::Hash128, token::Principal};
+use crate::{hash::Hash128, mcp::TargetName, token::Principal};
 
 /// Whose count it is: the limit's name, and what the limit is kept for. Parts are kept apart, so
 /// that no two callers can be joined to one key.
@@ -11,10 +11,26 @@ pub struct RateKey {
     pub(crate) limit: Cow<'static, str>,
     limit_hash: Hash128,
     pub(crate) principal: Option<Principal>,
+    /// Boxed, because few limits have any: a key is made for every request.
+    parts: Option<Box<Parts>>,
+}
+
+/// What else a count can belong to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Parts {
     pub(crate) client_id: Option<Arc<str>>,
-    pub(crate) tool: Option<Arc<str>>,
+    pub(crate) tool: Option<TargetName>,
     pub(crate) session: Option<Arc<str>>,
     pub(crate) peer: Option<IpAddr>,
+}
+
+impl Parts {
+    const NONE: Self = Self {
+        client_id: None,
+        tool: None,
+        session: None,
+        peer: None,
+    };
 }
 
 impl RateKey {
@@ -25,10 +41,7 @@ impl RateKey {
             limit_hash: Hash128::of(&("limit", &limit)),
             limit,
             principal: None,
-            client_id: None,
-            tool: None,
-            session: None,
-            peer: None,
+            parts: None,
         }
     }
 
@@ -41,61 +54,58 @@ impl RateKey {
 
     /// One count a client, whoever uses it.
     #[must_use]
-    pub fn with_client_id(mut self, client_id: Option<Arc<str>>) -> Self {
-        self.client_id = client_id;
-        self
+    pub fn with_client_id(self, client_id: Option<Arc<str>>) -> Self {
+        self.with(|parts| parts.client_id = client_id)
     }
 
     /// One count a tool.
     #[must_use]
-    pub fn with_tool(mut self, tool: Option<Arc<str>>) -> Self {
-        self.tool = tool;
-        self
+    pub fn with_tool(self, tool: Option<TargetName>) -> Self {
+        self.with(|parts| parts.tool = tool)
     }
 
     /// One count a session.
     #[must_use]
-    pub fn with_session(mut self, session: Option<Arc<str>>) -> Self {
-        self.session = session;
-        self
+    pub fn with_session(self, session: Option<Arc<str>>) -> Self {
+        self.with(|parts| parts.session = session)
     }
 
     /// One count a peer address: a whole IPv6 /64 counts as one.
     #[must_use]
-    pub fn with_peer(mut self, peer: IpAddr) -> Self {
-        self.peer = Some(match peer {
+    pub fn with_peer(self, peer: IpAddr) -> Self {
+        let peer = match peer {
             IpAddr::V4(v4) => IpAddr::V4(v4),
             IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or_else(
                 || IpAddr::V6((v6.to_bits() & (!0 << 64)).into()),
                 IpAddr::V4,
             ),
-        });
+        };
+        self.with(|parts| parts.peer = Some(peer))
+    }
+
+    fn with(mut self, set: impl FnOnce(&mut Parts)) -> Self {
+        let parts = self.parts.get_or_insert_with(|| Box::new(Parts::NONE));
+        set(parts);
+        self.parts = self.parts.filter(|parts| **parts != Parts::NONE);
         self
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn parts(&self) -> &Parts {
+        self.parts.as_deref().unwrap_or(&Parts::NONE)
     }
 
     /// What stands for the key in the tables in memory. That of a limit and a principal, which
     /// nearly every key is of, is there already.
     pub(crate) fn hash128(&self) -> Hash128 {
-        let Self {
-            limit: _,
-            limit_hash,
-            principal,
-            client_id,
-            tool,
-            session,
-            peer,
-        } = self;
-        let text = |role, text: &Option<Arc<str>>| Some(Hash128::of(&(role, text.as_ref()?)));
-        [
-            principal.as_ref().map(Principal::hash128),
-            text("client", client_id),
-            text("tool", tool),
-            text("session", session),
-            peer.map(|peer| Hash128::of(&("peer", peer))),
-        ]
-        .into_iter()
-        .flatten()
-        .fold(*limit_hash, std::ops::BitXor::bitxor)
+        let mut hash = self.limit_hash;
+        if let Some(principal) = &self.principal {
+            hash = hash ^ principal.hash128();
+        }
+        if let Some(parts) = &self.parts {
+            hash = hash ^ Hash128::of(&("parts", parts));
+        }
+        hash
     }
 
     /// The name of the limit.
@@ -109,5 +119,46 @@ impl RateKey {
 impl fmt::Display for RateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn each_part_makes_another_count_and_none_at_all_the_same() {
+        let bare = RateKey::new("calls");
+        let alice = Principal::new("i".into(), "x".into(), None);
+        let keys = [
+            bare.clone(),
+            RateKey::new("x"),
+            bare.clone().with_principal(alice.clone()),
+            bare.clone().with_client_id(Some("x".into())),
+            bare.clone().with_tool(Some("x".into())),
+            bare.clone().with_session(Some("x".into())),
+            bare.clone().with_peer([127, 0, 0, 1].into()),
+            bare.clone()
+                .with_tool(Some("x".into()))
+                .with_session(Some("x".into())),
+            bare.clone()
+                .with_principal(alice)
+                .with_tool(Some("x".into())),
+        ];
+        let hashes: HashSet<_> = keys.iter().map(RateKey::hash128).collect();
+        assert_eq!(hashes.len(), keys.len());
+
+        let again = bare.clone().with_tool(Some("x".into())).with_tool(None);
+        assert_eq!((again.hash128(), again), (bare.hash128(), bare));
+    }
+
+    #[test]
+    fn addresses_of_one_network_share_a_count() {
+        let of = |peer: &str| peer.parse().map(|peer| RateKey::new("a").with_peer(peer));
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:127.0.0.1"), of("127.0.0.1"));
     }
 }

@@ -6,6 +6,8 @@ mod memory;
 mod quota;
 mod store;
 
+#[cfg(feature = "redis")]
+pub(crate) use self::key::Parts;
 pub use self::{
     key::RateKey,
     memory::MemoryRateLimitStore,

@@ -4,7 +4,11 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
-use crate::{error::StoreError, rate::RateKey, session::SessionHash};
+use crate::{
+    error::StoreError,
+    rate::{Parts, RateKey},
+    session::SessionHash,
+};
 
 /// The longest id that stands in a key as it is.
 const LONGEST: usize = 200;
@@ -45,17 +49,23 @@ pub(super) fn limit(key: &RateKey) -> String {
         text.push('=');
         push(&mut text, value, hashed || is_hashed(value, &['|']));
     };
-    if let Some(client_id) = &key.client_id {
+    let Parts {
+        client_id,
+        tool,
+        session,
+        peer,
+    } = key.parts();
+    if let Some(client_id) = client_id {
         more("client", client_id, false);
     }
-    if let Some(tool) = &key.tool {
+    if let Some(tool) = tool {
         more("tool", tool, false);
     }
-    if let Some(session) = &key.session {
+    if let Some(session) = session {
         // Whoever reads it can open no session with it.
         more("session", session, true);
     }
-    if let Some(peer) = &key.peer {
+    if let Some(peer) = peer {
         more("peer", &peer.to_string(), false);
     }
     text

@@ -11,7 +11,7 @@ use super::{
     stores::{GatesOf, Stores},
 };
 use crate::{
-    audit::AuditRateLimit,
+    audit::{AuditRateLimit, Text},
     error::StoreError,
     keys::{KeyStore, UpstreamKey, UpstreamKeyId},
     layers::{
@@ -282,7 +282,7 @@ where
         let facts = &mut self.leaving.recorder.facts;
         let key = key_map::judge(answer, facts.request.as_ref());
         let key = judged(&gates.keys.common, key)?;
-        facts.key_name = Some(Arc::clone(key.name()));
+        facts.key_name = Some(Text::new(key.name()));
         gates.keys.inject(&key, &mut head.headers);
         self.leaving.key = Some(key);
         self.equipped(gates, head)

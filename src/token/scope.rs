@@ -114,7 +114,11 @@ impl Scope {
         if self.is_empty() {
             self.clone_from(other);
         } else {
-            self.extend(other.iter().cloned());
+            for token in other {
+                if !self.contains(token.as_str()) {
+                    self.insert(token.clone());
+                }
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Rule 9: exactly one event for every request, however it ends, and no secret in it.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, task::Poll, time::Duration};
+use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, poll, stream};
@@ -155,11 +155,12 @@ async fn rule_09_a_request_id_names_one_request() {
             .await;
     }
     let events = house.audit.events();
-    let mut ids: Vec<_> = events.iter().map(AuditEvent::request_id).collect();
-    ids.sort_unstable();
-    ids.dedup();
+    let ids: HashSet<_> = events
+        .iter()
+        .map(|event| event.request_id().to_string())
+        .collect();
     assert_eq!(ids.len(), 50);
-    assert!(!ids.contains(&"canary"));
+    assert!(!ids.contains("canary"));
 }
 
 /// The event of a request that ended without an answer.

@@ -71,7 +71,7 @@ impl Started {
             reason: end.reason,
             status: end.status,
             required_scopes: facts.required.take().unwrap_or_default(),
-            key_name: facts.key_name.take().map(Into::into),
+            key_name: facts.key_name.take(),
             session: self.session.as_ref().map(fingerprint),
             revocation: facts.revocation,
             rate_limit: facts.rate_limit,
@@ -109,9 +109,9 @@ fn operations(request: &McpRequest) -> Vec<AuditOperation> {
 }
 
 fn named(operation: &Operation) -> (Text, Option<Text>) {
-    let target = operation.target().map(Target::shared_name);
+    let target = operation.target().map(Target::target_name);
     let method = operation.shared_method().clone();
-    (method.into(), target.cloned().map(Into::into))
+    (method.into(), target.map(Into::into))
 }
 
 /// Unique in the log: a random half for the thread, and one that it counts. Threads that counted

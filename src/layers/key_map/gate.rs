@@ -41,7 +41,7 @@ impl<U> Config<U> {
                 );
                 return Err(Rejection::upstream_error(asked));
             }
-            remove_rare(headers, &[header::WWW_AUTHENTICATE]);
+            remove_rare(headers, [header::WWW_AUTHENTICATE]);
         }
         if let Some(key) = key {
             remove_key(headers, key);

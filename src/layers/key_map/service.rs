@@ -8,6 +8,7 @@ use tower_service::Service;
 
 use super::{KeyMapBody, gate::judge, guard::KeyGuard, layer::Config};
 use crate::{
+    audit::Text,
     error::StoreError,
     keys::{KeyStore, UpstreamKey, UpstreamKeyId},
     layers::shared::{Common, Judge, ResponseFuture, token, trail},
@@ -93,7 +94,7 @@ impl<S, U, B> Judge<KeyGuard<S, U>, B> for Injecting<U> {
     ) -> Result<(), Rejection> {
         let key = judge(answer, request.extensions().get())?;
         if let Some(trail) = trail(request.extensions()) {
-            trail.set_key_name(Arc::clone(key.name()));
+            trail.set_key_name(Text::new(key.name()));
         }
         self.0.inject(&key, request.headers_mut());
         ready.key = Some(key);

@@ -67,7 +67,7 @@ pub(super) fn sign(headers: &mut HeaderMap) {
 pub(super) fn strip(headers: &mut HeaderMap) {
     remove_rare(
         headers,
-        &[
+        [
             header::ACCESS_CONTROL_ALLOW_ORIGIN,
             header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
         ],

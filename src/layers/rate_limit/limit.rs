@@ -177,7 +177,7 @@ impl RateLimit {
             if methods.iter().any(|named| **named == *method) {
                 let mut key = self.base_key(known);
                 if by.tool {
-                    let tool = message.operation().target().map(Target::shared_name);
+                    let tool = message.operation().target().map(Target::target_name);
                     key = key.with_tool(tool.cloned());
                 }
                 takes.add(self.quota, key, self.cost(message));

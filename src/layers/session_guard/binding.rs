@@ -102,7 +102,7 @@ impl<T> Binding<T> {
 /// Where nothing is bound, the answer names no session.
 #[inline]
 pub(crate) fn unnamed(headers: &mut HeaderMap) {
-    remove_rare(headers, &[SESSION]);
+    remove_rare(headers, [SESSION]);
 }
 
 impl<T: SessionStore> Binding<T> {

@@ -27,7 +27,7 @@ pub(crate) fn named_by(
             if asked.has_session() {
                 headers.remove(SESSION);
             }
-            remove_rare(headers, &[LAST_EVENT]);
+            remove_rare(headers, [LAST_EVENT]);
             Ok(None)
         }
         Named::One(session) => Ok(Some(session)),

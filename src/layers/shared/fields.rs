@@ -32,7 +32,7 @@ impl<'a> Field<'a> {
 
 /// The fields of these names. One pass over the few that there are costs less than to look for each
 /// by its hash.
-#[inline]
+#[inline(always)]
 pub(crate) fn fields<'a, const N: usize>(
     headers: &'a HeaderMap,
     names: [&HeaderName; N],
