@@ -191,15 +191,15 @@ impl KeyStore<VerificationKeyId> for Jwks {
         source.keep_fresh();
         let judged = match source.known(id) {
             Some(key) => Judged::Answer(Ok(Some(key))),
-            None => source.judge(id, false),
+            None => source.judge(id, None),
         };
-        let flight = match judged {
+        let waiting = match judged {
             Judged::Answer(answer) => return JwksFuture(Inner::Ready(Some(answer))),
-            Judged::Wait(flight) => Some(flight),
+            Judged::Wait(waiting) => Some(waiting),
             // There may be one when it is polled.
             Judged::NoRuntime => None,
         };
-        let answer = Arc::clone(source).find_out(id.clone(), flight);
+        let answer = Arc::clone(source).find_out(id.clone(), waiting);
         JwksFuture(Inner::Pending(Box::pin(answer)))
     }
 }

@@ -60,11 +60,16 @@ struct Progress {
 /// done so when the fetch was broken off, with its runtime for instance.
 pub(super) type Flight = watch::Receiver<bool>;
 
+/// A fetch that a request waits for, and since when: it may have begun before.
+pub(super) struct Waiting {
+    flight: Flight,
+    since: UnixTime,
+}
+
 /// What can be said of a key at once.
 pub(super) enum Judged {
     Answer(Answer),
-    /// This fetch is to be waited for.
-    Wait(Flight),
+    Wait(Waiting),
     /// A fetch is needed, and nothing runs that could do it.
     NoRuntime,
 }
@@ -126,12 +131,12 @@ impl Source {
     pub(super) async fn find_out(
         self: Arc<Self>,
         id: VerificationKeyId,
-        flight: Option<Flight>,
+        waiting: Option<Waiting>,
     ) -> Answer {
-        let judged = flight.map_or_else(|| self.judge(&id, false), Judged::Wait);
-        let mut flight = match judged {
+        let judged = waiting.map_or_else(|| self.judge(&id, None), Judged::Wait);
+        let Waiting { mut flight, since } = match judged {
             Judged::Answer(answer) => return answer,
-            Judged::Wait(flight) => flight,
+            Judged::Wait(waiting) => waiting,
             Judged::NoRuntime => {
                 return Err(StoreError::new(
                     "keys are fetched inside a tokio runtime only",
@@ -142,15 +147,20 @@ impl Source {
         if !matches!(landed, Ok(Ok(_))) {
             return self.unavailable();
         }
-        match self.judge(&id, true) {
+        match self.judge(&id, Some(since)) {
             Judged::Answer(answer) => answer,
             Judged::Wait(_) | Judged::NoRuntime => self.unavailable(),
         }
     }
 
     /// Judges a key that is not known to be in force: what the newest set lacks is refused at once,
-    /// and so is what nobody can find out now.
-    pub(super) fn judge(self: &Arc<Self>, id: &VerificationKeyId, has_waited: bool) -> Judged {
+    /// and so is what nobody can find out now. `since` is when a request began to wait for a fetch that
+    /// has ended.
+    pub(super) fn judge(
+        self: &Arc<Self>,
+        id: &VerificationKeyId,
+        since: Option<UnixTime>,
+    ) -> Judged {
         if id.kid().is_some_and(|kid| kid.len() > MAX_KID) {
             return Judged::Answer(Ok(None));
         }
@@ -164,7 +174,7 @@ impl Source {
                 lacked_at: self.lacking.get(&remembered()),
             },
         };
-        let verdict = if has_waited {
+        let verdict = if since.is_some() {
             progress.state.verdict_after_fetch(sought, now)
         } else {
             let is_under_way = progress.flight_under_way().is_some();
@@ -174,16 +184,20 @@ impl Source {
             Verdict::Verify => Judged::Answer(Ok(key)),
             Verdict::Unavailable => Judged::Answer(self.unavailable()),
             Verdict::Unknown => {
-                // Only what was looked for: a set that was fetched before anybody asked says nothing of
+                // Only what was looked for: a set whose fetch began before anybody asked says nothing of
                 // a key that came since.
-                if let (true, Some(fetched_at)) = (has_waited, progress.state.fetched_at()) {
+                if let (Some(since), Some(fetched_at)) = (since, progress.state.fetched_at())
+                    && fetched_at >= since
+                {
                     self.lacking.insert(remembered(), fetched_at);
                 }
                 Judged::Answer(Ok(None))
             }
             Verdict::Ask => self
                 .join_or_start(&mut progress, Cause::Request)
-                .map_or(Judged::NoRuntime, Judged::Wait),
+                .map_or(Judged::NoRuntime, |flight| {
+                    Judged::Wait(Waiting { flight, since: now })
+                }),
         }
     }
 

@@ -220,6 +220,26 @@ async fn a_key_that_comes_right_after_a_fetch_is_found_by_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_fetch_lacked_that_began_before_is_not_remembered() {
+    let script = Script::serving(&["a"]);
+    let store = store(&script);
+    assert_eq!(status(&store, "a").await, 200);
+    sleep(11 * SECOND).await;
+    script.takes(4 * SECOND);
+    let joins = async {
+        sleep(SECOND).await;
+        status(&store, "c").await
+    };
+    assert_eq!(tokio::join!(status(&store, "b"), joins), (401, 401));
+    assert_eq!(script.fetches(), 2);
+    script.serve(&["a", "b", "c"]);
+    sleep(7 * SECOND).await;
+    // "b" began that fetch, which says that there is none; "c" may have come after it.
+    assert_eq!((status(&store, "b").await, script.fetches()), (401, 2));
+    assert_eq!((status(&store, "c").await, script.fetches()), (200, 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_could_not_be_asked_for_is_not_remembered() {
     let script = Script::serving(&["a"]);
     let store = store(&script);
