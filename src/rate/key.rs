@@ -16,7 +16,7 @@ pub struct RateKey {
 }
 
 /// What else a count can belong to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Parts {
     pub(crate) client_id: Option<Arc<str>>,
     pub(crate) tool: Option<TargetName>,
@@ -31,6 +31,19 @@ impl Parts {
         session: None,
         peer: None,
     };
+}
+
+/// Does not show the session: whoever reads it could open one with it.
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let session = self.session.as_ref().map(|_| format_args!(".."));
+        f.debug_struct("Parts")
+            .field("client_id", &self.client_id)
+            .field("tool", &self.tool)
+            .field("session", &session)
+            .field("peer", &self.peer)
+            .finish()
+    }
 }
 
 impl RateKey {
@@ -152,6 +165,17 @@ mod tests {
 
         let again = bare.clone().with_tool(Some("x".into())).with_tool(None);
         assert_eq!((again.hash128(), again), (bare.hash128(), bare));
+    }
+
+    #[test]
+    fn a_session_is_not_shown() {
+        let key = RateKey::new("calls")
+            .with_tool(Some("echo".into()))
+            .with_session(Some("s3ss10n".into()));
+        assert_eq!(
+            format!("{:?}", key.parts),
+            r#"Some(Parts { client_id: None, tool: Some("echo"), session: Some(..), peer: None })"#
+        );
     }
 
     #[test]
