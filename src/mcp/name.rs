@@ -1,6 +1,6 @@
 //! The name of what an operation is about.
 
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{fmt, ops::Deref};
 
 use smol_str::SmolStr;
 
@@ -43,12 +43,6 @@ impl From<&str> for TargetName {
 
 impl From<String> for TargetName {
     fn from(name: String) -> Self {
-        Self(name.into())
-    }
-}
-
-impl From<Arc<str>> for TargetName {
-    fn from(name: Arc<str>) -> Self {
         Self(name.into())
     }
 }

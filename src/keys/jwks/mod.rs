@@ -53,7 +53,7 @@ const MAX_STALE: Duration = Duration::from_secs(60 * 60);
 /// - A key that is known is answered at once, without a lock.
 /// - A `kid` that is not known waits for one shared fetch, at most 5 s. Such a fetch happens at most
 ///   once in 10 s, however many tokens ask. A `kid` that a fresh set lacks is no key's (401), and is
-///   not looked for again for 30 s.
+///   not looked for again for 30 s where that set was fetched for it.
 /// - Keys are fetched anew in the background before their TTL ends: `max-age` of the answer, within a
 ///   minute and an hour; ten minutes where it says nothing. A set is replaced whole. Tokens that were
 ///   verified with a key that the new set lacks are verified anew.

@@ -32,6 +32,8 @@ impl<'a> Field<'a> {
 
 /// The fields of these names. One pass over the few that there are costs less than to look for each
 /// by its hash.
+//
+// Inlined, so that the names are constants where they are compared.
 #[inline(always)]
 pub(crate) fn fields<'a, const N: usize>(
     headers: &'a HeaderMap,
