@@ -463,6 +463,53 @@ fn ambiguous_uris_match_no_glob() {
 }
 
 #[test]
+fn no_spelling_of_a_uri_evades_the_stricter_rule() {
+    let policy = read(
+        r#"{"resources":{"*":[],"file:///*":[],"file:///secret/*":["admin"],"file:///one.txt":["admin"],
+            "notes://a@b/*":["admin"],"https://h/*":["admin"],"https://h/find?q=*":[],"https://h/find":["admin"],
+            "db://prod/*":["admin"],"file:///c%3A/*":[],"file:///c:/*":["admin"]}}"#,
+    );
+    for (uri, expected) in [
+        ("file:///public/x", allow("")),
+        ("file:///secret/x", needs("admin")),
+        ("notes://c@b/x", allow("")),
+        ("notes://a@b/x", needs("admin")),
+        // What is read as something else by some, and has a stricter rule there.
+        ("notes://a%40b/x", needs("admin")),
+        ("file:///one.txt?", needs("admin")),
+        ("file:///one.txt#a", needs("admin")),
+        ("file:///one.txt%3Fa", allow("")),
+        ("file:///secre%3F/x", allow("")),
+        // The rule that tells most counts, also where it asks for less.
+        ("https://h/find?q=x", allow("")),
+        ("https://h/find?p=x", needs("admin")),
+        ("file:///c%3A/x", allow("")),
+        ("file:///c:/x", needs("admin")),
+        ("file:///%63%3A/x", Decision::forbid()),
+        // What could be anything matches no glob.
+        ("file:///%73ecret/x", Decision::forbid()),
+        ("file:///secre%74/x", Decision::forbid()),
+        ("file:///%2573ecret/x", Decision::forbid()),
+        ("FILE:///secret/x", Decision::forbid()),
+        ("file:/secret/x", Decision::forbid()),
+        ("file://localhost/secret/x", Decision::forbid()),
+        ("HTTPS://h/x", Decision::forbid()),
+        ("https://H/x", Decision::forbid()),
+        ("https:/h/x", Decision::forbid()),
+        ("https://h:443/x", Decision::forbid()),
+        ("https://%68/x", Decision::forbid()),
+        ("DB://prod/x", Decision::forbid()),
+    ] {
+        let operation = Operation::resource(uri);
+        assert_eq!(decide(&policy, "", &operation), expected, "{uri}");
+    }
+    // What has no rule as it stands is not let in by the rule of what it could be.
+    let policy = read(r#"{"resources":{"notes://a@b/*":[]}}"#);
+    let operation = Operation::resource("notes://a%40b/x");
+    assert_eq!(decide(&policy, "", &operation), Decision::forbid());
+}
+
+#[test]
 fn known_scopes_are_those_of_rules_base_and_hierarchy() {
     let policy = read(
         r#"{"base":["b"],"hierarchy":{"h1":["h2"]},"methods":{"ping":["m"]},"tools":{"t":[["t1"],["t2"]]},

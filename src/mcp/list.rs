@@ -7,7 +7,7 @@ use std::{borrow::Cow, ops::Range};
 use crate::{
     json::{self, Reader},
     mcp::{
-        McpRequest, Message, Operation,
+        McpRequest, Message, MessageKind, Operation,
         edit::{Edit, range_in},
         member::{Member, Object, Slot, members, text},
         read::MAX_DEPTH,
@@ -77,23 +77,22 @@ impl Lists {
         messages.iter().any(is_get).then_some(Self::Any)
     }
 
-    /// The lists that may stand in the answer with this `id`. One that answers nothing that was
-    /// asked may hold any list that was: a client may not look at the `id`.
+    /// The lists that may stand in the answer with this `id`: all that were asked for, unless it
+    /// names another request without any doubt. A client may not look at the `id`, and a server may
+    /// answer with what it made of it, or with one of its own where it was given none.
     fn in_answer(&self, id: Option<&str>) -> Vec<ListKind> {
         let Self::Asked(request) = self else {
             return ListKind::ALL.into();
         };
         let messages = request.messages();
-        let answered = |message: &&Message| match (message.id(), id) {
-            (Some(asked), Some(id)) => is_same(asked.as_json(), id),
-            _ => false,
-        };
-        if messages.iter().any(|message| answered(&message)) {
-            let answered = messages.iter().filter(answered);
-            answered.filter_map(ListKind::of).collect()
-        } else {
-            messages.iter().filter_map(ListKind::of).collect()
-        }
+        let id = id.and_then(plain);
+        let names =
+            |message: &&Message| message.kind() == MessageKind::Request && plain_id(message) == id;
+        let is_certain = id.is_some() && messages.iter().any(|message| names(&message));
+        let may_be_of =
+            |message: &&Message| !is_certain || plain_id(message).is_none() || names(message);
+        let may_be_of = messages.iter().filter(may_be_of);
+        may_be_of.filter_map(ListKind::of).collect()
     }
 
     /// What is to be changed in `text`, one JSON-RPC message or an array of them, so that of each
@@ -212,10 +211,18 @@ fn drop_hidden(
     Ok(())
 }
 
-/// Whether two ids, as JSON texts, are the same string or the same integer.
-fn is_same(one: &str, other: &str) -> bool {
-    let decode = |json| Reader::new(json, MAX_DEPTH).text().ok().flatten();
-    one == other || decode(one).is_some_and(|one| decode(other).is_some_and(|other| one == other))
+fn plain_id(message: &Message) -> Option<Cow<'_, str>> {
+    plain(message.id()?.as_json())
+}
+
+/// What everyone makes of an id: its text, also where it is a number that all keep to the letter.
+/// `None`: it may become another one, as `-0`, or a number that is rounded or cut off.
+fn plain(id: &str) -> Option<Cow<'_, str>> {
+    if let Ok(Some(text)) = Reader::new(id, MAX_DEPTH).text() {
+        return Some(text);
+    }
+    let number: i32 = id.parse().ok()?;
+    (number.to_string() == id).then_some(Cow::Borrowed(id))
 }
 
 fn object<'a, T: Object<'a>>(text: &'a str) -> Result<Slot<T>, Unreadable> {
@@ -533,6 +540,33 @@ mod tests {
             ),
         ] {
             assert_eq!(shown(&batch, &before).unwrap(), after);
+        }
+        // To some servers these are one id; to some a question without an id has one, too.
+        let hidden =
+            |id: &str| format!(r#"{{"id":{id},"result":{{"tools":[{{"name":"hidden"}}]}}}}"#);
+        for (list, other, answered) in [
+            (r#""id":-0,"#, r#""id":0,"method":"ping""#, "0"),
+            (r#""id":0,"#, r#""id":-0,"method":"ping""#, "-0"),
+            (
+                r#""id":9007199254740993,"#,
+                r#""id":9007199254740992,"method":"ping""#,
+                "9007199254740992",
+            ),
+            (r#""id":4294967297,"#, r#""id":1,"method":"ping""#, "1"),
+            (r#""id":"1","#, r#""id":1,"method":"ping""#, "1"),
+            (r#""id":1,"#, r#""id":"1","method":"ping""#, r#""1""#),
+            (r#""id":-0,"#, r#""id":0,"method":"prompts/list""#, "0"),
+            (r#""id":2,"#, r#""id":0,"result":{}"#, "0"),
+            ("", r#""id":0,"method":"ping""#, "0"),
+        ] {
+            let batch = asked(&format!(
+                r#"[{{"jsonrpc":"2.0",{list}"method":"tools/list"}},{{"jsonrpc":"2.0",{other}}}]"#
+            ));
+            assert_eq!(
+                shown(&batch, &hidden(answered)).unwrap(),
+                format!(r#"{{"id":{answered},"result":{{"tools":[]}}}}"#),
+                "{list} {other}"
+            );
         }
         // The only question's answer is the list, whatever its id.
         let other = r#"{"id":9,"result":{"tools":[{"name":"hidden"}]}}"#;

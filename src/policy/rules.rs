@@ -28,6 +28,14 @@ pub(super) struct Rule<'a> {
     pub(super) requirement: &'a Requirement,
 }
 
+impl Rule<'_> {
+    /// How much of a name it tells: of all that match one, the rule that tells most counts.
+    pub(super) fn tells(&self) -> (usize, bool) {
+        let glob = self.pattern.strip_suffix('*');
+        (glob.unwrap_or(self.pattern).len(), glob.is_none())
+    }
+}
+
 impl Rules {
     pub(super) fn new(table: &'static str) -> Self {
         Self {

@@ -27,8 +27,11 @@ use crate::{
 /// lists, `GET`, `DELETE` and, in revisions that have them, answers of the client. A method that
 /// its revision does not define exists only if a rule names it.
 ///
-/// A resource's URI with dot segments, empty segments, encoded dots, slashes or backslashes,
-/// backslashes, white space or control characters matches no glob.
+/// A resource's URI that some server could take for another matches no glob: with dot segments,
+/// empty segments, backslashes, white space or control characters; with escapes that no URI needs
+/// (`%73ecret`, `%2e`, `%252f`), or of slashes; with a scheme or host as parsers do not write it
+/// (`FILE:`, `https://h:443`). Of rules that match it as it stands, with its escapes decoded, or
+/// without its query and fragment, the most specific counts; one must match it as it stands.
 ///
 /// ```
 /// use mcp_auth::{Access, Claims, Operation, Policy, Requirement, ScopePolicy, UnixTime, VerifiedToken};
@@ -267,7 +270,12 @@ impl ScopePolicy {
             Target::Tool(name) => self.tools.find(name),
             Target::Prompt(name) => self.prompts.find(name),
             Target::Resource(uri) if uri::is_ambiguous(uri) => self.resources.find_exact(uri),
-            Target::Resource(uri) => self.resources.find(uri),
+            Target::Resource(uri) => {
+                let seems = self.resources.find(uri)?;
+                let read = uri::readings(uri).filter_map(|uri| self.resources.find(&uri));
+                let told_more = read.filter(|rule| rule.tells() > seems.tells());
+                Some(told_more.max_by_key(Rule::tells).unwrap_or(seems))
+            }
             // A task shows what a tool gave, and its id does not tell which one.
             Target::Task(_) => self.methods.find("tasks/get"),
         }

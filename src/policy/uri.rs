@@ -1,5 +1,10 @@
 //! Resource URIs that could mean another resource than they seem to.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+use url::{Position, Url};
+
 /// Whether some server could take the URI for one outside of where it seems to be: then no glob
 /// matches it, and only a rule for the very URI speaks of it.
 ///
@@ -7,22 +12,50 @@
 pub(super) fn is_ambiguous(uri: &str) -> bool {
     uri.bytes()
         .any(|byte| matches!(byte, b'\\' | 0..=b' ' | 0x7F))
-        || has_encoded_separator(uri)
+        || has_needless_escape(uri)
         || has_dot_segment(uri)
         || has_empty_segment(uri)
+        || is_respelled(uri)
 }
 
-/// `%2f`, `%2e`, `%5c`, in any case and encoded any number of times (`%252f`).
-fn has_encoded_separator(uri: &str) -> bool {
+/// What servers read that decode escapes, or leave out query and fragment: nothing outside of where
+/// the URI seems to be, but maybe something that has a stricter rule there.
+pub(super) fn readings(uri: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let decoded = |uri| percent_decode_str(uri).decode_utf8_lossy();
+    let path = uri.split(['?', '#']).next().unwrap_or(uri);
+    [decoded(uri), path.into(), decoded(path)]
+        .into_iter()
+        .filter(move |reading| reading != uri)
+}
+
+/// Escapes that no URI needs: of letters, digits, `-`, `.`, `_` and `~` (RFC 3986 section 2.3), and
+/// of what was escaped before (`%252f`). And those that some decode where others do not: of slashes,
+/// backslashes and control characters.
+fn has_needless_escape(uri: &str) -> bool {
     uri.split('%').skip(1).any(|rest| {
-        let mut rest = rest.as_bytes();
-        while let [b'2', b'5', deeper @ ..] = rest {
-            rest = deeper;
+        let inner = rest.strip_prefix("25");
+        let byte = |text: &str| u8::from_str_radix(text.get(..2)?, 16).ok();
+        match inner.and_then(byte) {
+            Some(_) => true,
+            None => byte(rest).is_some_and(|byte| {
+                byte.is_ascii_alphanumeric()
+                    || byte.is_ascii_control()
+                    || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/' | b'\\')
+            }),
         }
-        matches!(
-            rest,
-            [b'2', b'F' | b'f' | b'E' | b'e', ..] | [b'5', b'C' | b'c', ..]
-        )
+    })
+}
+
+/// Whether parsers of URLs (WHATWG URL) write its scheme or authority otherwise, or see its path
+/// begin elsewhere: `FILE:`, `file:/a`, `file://localhost/a`, `https://H`, `https://h:443`.
+fn is_respelled(uri: &str) -> bool {
+    let Ok(url) = Url::parse(uri) else {
+        return false;
+    };
+    let begin = &url[..Position::BeforePath];
+    !uri.strip_prefix(begin).is_some_and(|rest| {
+        let starts = rest.chars().next();
+        matches!(starts, None | Some('?' | '#')) || url.path().chars().next() == starts
     })
 }
 
@@ -71,6 +104,27 @@ mod tests {
             "file:///public/a\n",
             " file:///public/a",
             "public//a",
+            "file:///%73ecret/a",
+            "file:///%7Euser",
+            "file:///a%00.txt",
+            "file:///a%0a",
+            "file:///%2540",
+            "file:///%252540",
+            "FILE:///secret/a",
+            "file:/secret/a",
+            "file:secret/a",
+            "file://localhost/secret/a",
+            "HTTPS://h/a",
+            "https://H/a",
+            "https:/h/a",
+            "https:h/a",
+            "https:///h/a",
+            "https://h:443/a",
+            "https://h:/a",
+            "https://@h/a",
+            "https://%68/a",
+            "https://0x7f.1/a",
+            "DB://prod/a",
         ] {
             assert!(is_ambiguous(uri), "{uri}");
         }
@@ -90,11 +144,34 @@ mod tests {
             "urn:isbn:1",
             "file:///public/{path}",
             "file:///public/%20a%25",
+            "file:///c%3A/a",
+            "file:///c:/a",
+            "file://server/share/a",
+            "file:///caf%C3%A9",
+            "file:///caf\u{e9}",
+            "https://h",
+            "https://h?a=b",
+            "https://user@h/a",
+            "https://127.0.0.1/a",
+            "https://[::1]:8080/a",
+            "notes://{owner}/{name}",
+            "note://Home/a",
+            "note:a",
+            "mailto:a@h",
             "file:///public/%2",
             "file:///public/%",
             "",
         ] {
             assert!(!is_ambiguous(uri), "{uri}");
         }
+    }
+
+    #[test]
+    fn every_reading_of_a_uri_is_told() {
+        let told = |uri: &'static str| readings(uri).map(Cow::into_owned).collect::<Vec<_>>();
+        assert_eq!(told("file:///a"), <[&str; 0]>::default());
+        assert_eq!(told("notes://a%40b"), ["notes://a@b", "notes://a@b"]);
+        assert_eq!(told("file:///a?b"), ["file:///a", "file:///a"]);
+        assert_eq!(told("f:a%3Fb#c%20"), ["f:a?b#c ", "f:a%3Fb", "f:a?b"]);
     }
 }
