@@ -332,6 +332,11 @@ async fn a_malformed_session_is_400() {
         assert_eq!(answer.reason, Some(Reason::HeaderMismatch));
         assert_eq!(answer.body["error"]["code"], -32020);
         assert_eq!(answer.body["id"], 7);
+        // Where no message was read, none is answered.
+        let get = request(Method::GET, Some(session));
+        let answer = house.send(Some(&alice()), get, "").await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{session:?}");
+        assert_eq!(answer.body["error"], "invalid_request", "{session:?}");
     }
     for twice in [["s-1", "s-1"], ["s-1", "s-2"]] {
         let request = post(Some(twice[0])).header("mcp-session-id", twice[1]);

@@ -100,12 +100,15 @@ fn id(envelope: &Envelope<'_>) -> Result<Option<RequestId>, MessageError> {
     }
 }
 
-/// The `id` for a refusal, where there is no doubt which one it is.
+/// The `id` for a refusal, where there is no doubt which one it is. That of a response is the
+/// server's, and to the client it would be that of a request of its own.
 pub(super) fn echo(envelope: &Envelope<'_>) -> Option<RequestId> {
-    match envelope.fault {
-        None => id(envelope).ok().flatten(),
-        Some(_) => None,
+    let is_response =
+        matches!(envelope.method, Member::Absent) && envelope.has_result != envelope.has_error;
+    if is_response || envelope.fault.is_some() {
+        return None;
     }
+    id(envelope).ok().flatten()
 }
 
 /// The method, as a constant where it is one of the protocol.

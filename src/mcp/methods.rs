@@ -81,5 +81,8 @@ pub(super) fn known(method: &str) -> Option<&'static str> {
 
 /// Whether a message must not use this name, because it stands for what is no message.
 pub(super) fn is_taken(method: &str) -> bool {
-    matches!(method, "GET" | "DELETE" | "response")
+    matches!(
+        method,
+        "GET" | "DELETE" | "response" | "batch" | "metadata" | "preflight" | "stream_end"
+    )
 }

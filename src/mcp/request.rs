@@ -194,11 +194,11 @@ impl McpRequest {
         self.0.said.client_claimed.as_deref()
     }
 
-    /// The `id` to answer with: that of the only message.
+    /// The `id` to answer with: that of the only message, if it is a request.
     #[must_use]
     pub fn id(&self) -> Option<&RequestId> {
         match self.messages() {
-            [message] => message.id(),
+            [message] if message.kind() == MessageKind::Request => message.id(),
             _ => None,
         }
     }

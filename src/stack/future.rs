@@ -128,13 +128,11 @@ where
                     let Some(leaving) = this.leaving else {
                         return Poll::Pending;
                     };
-                    let watch = Watch(&mut leaving.recorder);
-                    let answer = ready!(future.poll(context));
-                    drop(watch);
-                    match answer {
-                        Ok(response) => leaving.answered(gates, response),
+                    let watch = Watch(leaving);
+                    match ready!(future.poll(context)) {
+                        Ok(response) => watch.0.answered(gates, response),
                         Err(error) => {
-                            leaving.failed();
+                            watch.0.failed();
                             return Poll::Ready(Err(error));
                         }
                     }
@@ -158,7 +156,7 @@ where
                         Ok(()) => {
                             let request = entering.passed(head);
                             let leaving = this.leaving.insert(entering.leaving);
-                            let watch = Watch(&mut leaving.recorder);
+                            let watch = Watch(leaving);
                             let future = ready.call(request);
                             drop(watch);
                             this.state.set(State::Inner { future });
@@ -176,25 +174,23 @@ where
                     else {
                         return Poll::Pending;
                     };
-                    let watch = Watch(&mut leaving.recorder);
+                    let watch = Watch(leaving);
                     let Poll::Ready(collected) = collecting.collect.as_mut().poll(context) else {
                         *slot = Some(collecting);
                         return Poll::Pending;
                     };
-                    drop(watch);
-                    leaving.collected(gates, *collecting, collected)
+                    watch.0.collected(gates, *collecting, collected)
                 }
                 Projected::Storing { question, response } => {
                     let Some(leaving) = this.leaving else {
                         return Poll::Pending;
                     };
-                    let watch = Watch(&mut leaving.recorder);
+                    let watch = Watch(leaving);
                     let answer = ready!(Pin::new(question).poll(context));
-                    drop(watch);
                     let Some(response) = response.take() else {
                         return Poll::Pending;
                     };
-                    return Poll::Ready(Ok(leaving.stored(*response, answer)));
+                    return Poll::Ready(Ok(watch.0.stored(*response, answer)));
                 }
                 Projected::Stopped { stopped } => {
                     let Some((mut recorder, response)) = stopped.take().map(|it| *it) else {

@@ -52,6 +52,12 @@ pub(super) enum Left<B, Q> {
     Storing(Q, Box<Response<AuthBody<B>>>),
 }
 
+impl<A: Stores> AsMut<Recorder> for Leaving<A> {
+    fn as_mut(&mut self) -> &mut Recorder {
+        &mut self.recorder
+    }
+}
+
 impl<A: Stores> Leaving<A> {
     /// The service behind has answered.
     #[inline]

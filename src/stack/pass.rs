@@ -303,9 +303,13 @@ where
             let noted = &mut self.leaving.recorder.facts.rate_limit;
             noted.get_or_insert(AuditRateLimit::Limited);
         }
-        self.leaving.guarded = judged(common, guarded)?
-            .map(|guarded| guarded.telling(self.leaving.recorder.trail().cloned()));
         self.leaving.filter = filter;
+        if let Some(guarded) = judged(common, guarded)? {
+            let leaving = &mut self.leaving;
+            let trail = leaving.recorder.trail().cloned();
+            leaving.filter = leaving.filter.take().map(|it| it.telling(trail.clone()));
+            leaving.guarded = Some(guarded.telling(trail));
+        }
         self.gate = Gate::Passed;
         Ok(())
     }

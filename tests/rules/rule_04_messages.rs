@@ -123,6 +123,18 @@ async fn rule_04_what_every_parser_does_not_read_alike_is_refused() {
             "There can be no such method",
         ),
         (
+            r#"{"jsonrpc":"2.0","id":7,"method":"stream_end"}"#,
+            -32600,
+            "7",
+            "There can be no such method",
+        ),
+        (
+            r#"{"jsonrpc":"2.0","method":"metadata"}"#,
+            -32600,
+            "",
+            "There can be no such method",
+        ),
+        (
             r#"{"jsonrpc":"2.0","id":7}"#,
             -32600,
             "7",

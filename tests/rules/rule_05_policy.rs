@@ -478,6 +478,15 @@ async fn rule_05_a_method_that_does_not_exist_does_not_end_a_session() {
     house
         .refuses("a notification", post(&reader(), body), &expected)
         .await;
+    // Nobody would be answered by an error with 200.
+    let expected = no(400, "unknown_method")
+        .rpc("", -32601, "Method not found", "")
+        .by("alice");
+    let batch = r#"[{"jsonrpc":"2.0","id":7,"method":"canary/x"},{"jsonrpc":"2.0","id":8,"method":"ping"}]"#;
+    for (action, body) in [("canary/x", body), ("batch", batch)] {
+        let expected = expected.clone().of(action, "");
+        house.refuses(action, in_session(body), &expected).await;
+    }
     // A method that only an older revision has needs no Mcp-Name to be told so.
     let expected = no(404, "unknown_method")
         .rpc("7", -32601, "Method not found", "")
@@ -521,13 +530,28 @@ async fn rule_05_a_call_without_an_id_and_an_answer_are_judged_too() {
         assert_eq!(event.action(), "response");
     }
     let none = ISSUER.token(&alice(""));
-    let expected = lacks("read:data", "").by("alice").of("response", "");
+    let expected = lacks("read:data", "")
+        .rpc(
+            "",
+            -31403,
+            "The access token lacks a scope",
+            r#"{"required":["read:data"]}"#,
+        )
+        .by("alice")
+        .of("response", "");
     house.refuses("base", post(&none, answer), &expected).await;
     let request = post(&reader(), answer).and("mcp-protocol-version", V4);
     let expected = no(400, "malformed_message")
-        .rpc("7", -32600, "This revision has no responses of clients", "")
+        .rpc("", -32600, "This revision has no responses of clients", "")
         .by("alice");
     house.refuses(V4, request, &expected).await;
+    // The id of a response is the server's: to the client it would be that of its own request.
+    let expected = no(404, "session_mismatch")
+        .rpc("", -31404, "There is no such session", "")
+        .by("alice")
+        .of("response", "");
+    let request = post(&reader(), answer).and("mcp-session-id", "gone");
+    house.refuses("no session", request, &expected).await;
 }
 
 #[tokio::test]

@@ -277,6 +277,15 @@ fn panicking_at_once(plan: &mut Plan) {
     }));
 }
 
+fn panicking_at_the_answer(plan: &mut Plan) {
+    panicking_at_once(plan);
+    let list = r#"{"jsonrpc":"2.0","id":7,"result":{"tools":[{"name":"get_note"}]}}"#;
+    plan.upstream = answering(move |_| {
+        let response = Response::builder().header("content-type", "application/json");
+        response.body(Full::from(list).boxed()).unwrap()
+    });
+}
+
 fn panicking_reject(plan: &mut Plan) {
     plan.reject = Arc::new(reject_fn(|rejection: &Rejection| panic!("{rejection}")));
 }
@@ -298,37 +307,36 @@ fn panicking_keys(plan: &mut Plan) {
 #[tokio::test]
 async fn rule_09_a_panic_is_recorded_as_a_fault_of_ours_however_it_is_caught() {
     let read = |required| unanswered("internal", "alice", "tools/call", "get_note", required);
-    let rows: [(&str, Change, &str, Told); 4] = [
+    let unread = || unanswered("internal", "", "POST", "", "");
+    let note = || call(&reader(), "get_note");
+    let list = || {
+        let list = r#"{"jsonrpc":"2.0","id":7,"method":"tools/list"}"#;
+        post(&reader(), list)
+    };
+    let bad = || call("canary", "get_note");
+    type Ask = fn() -> Request<Body>;
+    let rows: [(&str, Change, Ask, Told); 5] = [
+        ("the upstream", panicking_upstream, note, read("read:data")),
+        ("the policy", panicking_at_once, note, read("")),
         (
-            "the upstream",
-            panicking_upstream,
-            &reader(),
-            read("read:data"),
+            "the policy, asked of a list",
+            panicking_at_the_answer,
+            list,
+            unanswered("internal", "alice", "tools/list", "", ""),
         ),
-        ("the policy", panicking_at_once, &reader(), read("")),
-        (
-            "the body of a refusal",
-            panicking_reject,
-            "canary",
-            unanswered("internal", "", "POST", "", ""),
-        ),
-        (
-            "the keys",
-            panicking_keys,
-            &reader(),
-            unanswered("internal", "", "POST", "", ""),
-        ),
+        ("the body of a refusal", panicking_reject, bad, unread()),
+        ("the keys", panicking_keys, note, unread()),
     ];
-    for (what, change, token, expected) in rows {
+    for (what, change, ask, expected) in rows {
         // By the task.
         let house = House::with(change);
-        let task = tokio::spawn(house.service.clone().oneshot(call(token, "get_note")));
+        let task = tokio::spawn(house.service.clone().oneshot(ask()));
         assert!(task.await.unwrap_err().is_panic(), "{what}");
         assert_eq!(told(&only(&house)), expected, "{what}: in a task");
 
         // By a layer outside, which drops the future only later.
         let house = House::with(change);
-        let future = house.service.clone().oneshot(call(token, "get_note"));
+        let future = house.service.clone().oneshot(ask());
         let caught = AssertUnwindSafe(future).catch_unwind().await;
         assert!(caught.is_err(), "{what}");
         assert_eq!(told(&only(&house)), expected, "{what}: caught");

@@ -150,3 +150,25 @@ async fn trap_11_a_stream_outlives_its_token() {
     drop(body);
     assert!(events.is_closed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn trap_11_a_stream_that_the_server_spoils_is_the_servers_fault() {
+    let (house, mut opened) = streaming();
+    let mut body = open(&house, request("GET", &reader(), "")).await;
+    let events = opened.recv().await.unwrap();
+    feed(
+        &events,
+        "data: 1\n\ndata: {\"result\":{\"tools\":[]},\"result\":1}\n\n",
+    );
+    let (text, ended) = rest(&house, &mut body).await;
+    assert_eq!((&*text, ended), ("data: 1\n\n", Some(0)));
+    let events = house.audit.events();
+    let end = events.last().unwrap();
+    assert_eq!(events.len(), 2);
+    assert_eq!(end.action(), "stream_end");
+    assert_eq!(
+        (end.decision().as_str(), end.reason().as_str()),
+        ("error", "upstream_error")
+    );
+    assert!(!end.is_cancelled());
+}

@@ -154,14 +154,23 @@ impl Drop for Recorder {
 
 /// Records a panic while it passes through: a layer outside that catches it may drop the future
 /// long after, which would look like a client that went away.
-pub(crate) struct Watch<'a>(pub(crate) &'a mut Recorder);
+pub(crate) struct Watch<'a, T: AsMut<Recorder>>(pub(crate) &'a mut T);
 
-impl Drop for Watch<'_> {
+impl<T: AsMut<Recorder>> Drop for Watch<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if std::thread::panicking() && self.0.is_heard() {
-            self.0.left();
+        if std::thread::panicking() {
+            let recorder = self.0.as_mut();
+            if recorder.is_heard() {
+                recorder.left();
+            }
         }
+    }
+}
+
+impl AsMut<Self> for Recorder {
+    fn as_mut(&mut self) -> &mut Self {
+        self
     }
 }
 

@@ -172,8 +172,7 @@ impl Reading {
         match filtered {
             Ok(()) => Ok(out.into()),
             Err(why) => {
-                let rejection = self.filter.fail(why);
-                out.extend(self.filter.last_event(&rejection));
+                out.extend(self.filter.last_event(why));
                 Err(out.into())
             }
         }

@@ -12,6 +12,7 @@ use crate::{
     policy::Access,
     reject::Rejection,
     token::VerifiedToken,
+    trail::{AuthTrail, StreamEnd},
 };
 
 /// The longest list, and the longest event that may hold one, in bytes: as long as a message may be.
@@ -23,6 +24,7 @@ pub(crate) struct Filter {
     token: VerifiedToken,
     asked: McpRequest,
     lists: Lists,
+    trail: Option<AuthTrail>,
 }
 
 /// Asks for an answer that can be read.
@@ -67,7 +69,14 @@ impl Filter {
             token: token.clone(),
             asked: asked.clone(),
             lists,
+            trail: None,
         }))
+    }
+
+    /// Tells the trail of a stream that it ends.
+    pub(crate) fn telling(mut self: Box<Self>, trail: Option<AuthTrail>) -> Box<Self> {
+        self.trail = trail;
+        self
     }
 
     pub(crate) fn common(&self) -> &Common {
@@ -123,7 +132,15 @@ impl Filter {
 
     /// The last event of a stream that cannot go on: the answer to the only request, where there
     /// is one.
-    pub(super) fn last_event(&self, rejection: &Rejection) -> Vec<u8> {
+    pub(super) fn last_event(&self, why: Unfiltered) -> Vec<u8> {
+        let rejection = self.fail(why);
+        if let Some(trail) = &self.trail {
+            trail.stream_ended(StreamEnd {
+                reason: rejection.reason(),
+                cancelled: false,
+                revocation: None,
+            });
+        }
         match self.asked.id() {
             Some(_) => [b"data: ", &*rejection.to_json(), b"\n\n"].concat(),
             None => Vec::new(),

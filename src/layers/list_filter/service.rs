@@ -12,7 +12,7 @@ use super::{
     layer::Config,
 };
 use crate::{
-    layers::shared::{Passing, token},
+    layers::shared::{Passing, token, trail},
     reject::RejectBody,
 };
 
@@ -52,7 +52,8 @@ where
         let config = &self.config;
         let extensions = request.extensions();
         let filter = match (token(extensions), extensions.get()) {
-            (Some(token), Some(asked)) => Filter::of(config, token, asked),
+            (Some(token), Some(asked)) => Filter::of(config, token, asked)
+                .map(|filter| filter.telling(trail(extensions).cloned())),
             (token, _) => {
                 let needs = match token {
                     None => "JwtValidateLayer",

@@ -98,10 +98,11 @@ const fn gravity(kind: DenialKind) -> Gravity {
 }
 
 fn unknown_method(asked: &McpRequest) -> Rejection {
-    let status = if asked.has_session() {
-        StatusCode::OK
-    } else {
-        StatusCode::NOT_FOUND
+    // With a session, a 404 would end it, and an error reaches only a request that stands alone.
+    let status = match (asked.has_session(), asked.id()) {
+        (true, Some(_)) => StatusCode::OK,
+        (true, None) => StatusCode::BAD_REQUEST,
+        (false, _) => StatusCode::NOT_FOUND,
     };
     Rejection::new(Reason::UnknownMethod, status, "Method not found")
         .for_request(code::METHOD_NOT_FOUND, Some(asked))

@@ -42,7 +42,7 @@ fn malformed(asked: &McpRequest) -> Rejection {
         StatusCode::BAD_REQUEST,
         "The header Mcp-Session-Id is malformed",
     )
-    .with_rpc(HEADER_MISMATCH, asked.id().cloned())
+    .for_request(HEADER_MISMATCH, Some(asked))
 }
 
 /// Judges what the store said.

@@ -20,7 +20,7 @@
 //! 3. A request that names a session, whatever its HTTP method, passes if the session is the
 //!    caller's. An unknown session and somebody else's are the same 404.
 //! 4. An `Mcp-Session-Id` that is empty, longer than 4096 characters or not visible ASCII is 400
-//!    -32020, and so is one that comes twice.
+//!    (with a message -32020), and so is one that comes twice.
 //! 5. `Last-Event-ID` passes with a session alone: without one nothing says whose events it asks for.
 //! 6. A request of a revision without sessions (2026-07-28) is passed on without `Mcp-Session-Id` and
 //!    `Last-Event-ID`, so that no server behind can honour what the revision ignores.
