@@ -40,8 +40,9 @@ impl<'a> Keys<'a> {
 
     /// Takes any other name in.
     pub(super) fn admit(&mut self, key: Cow<'a, str>) -> Result<(), &'static str> {
-        // `serde_json::Value` reads an object with such a name as the JSON text in its value.
-        if key.starts_with("$serde_json::private::") {
+        // `serde_json::Value` reads an object with such a name as the JSON text in its value; a copy
+        // that JavaScript makes of one has all members of its prototype.
+        if key.starts_with("$serde_json::private::") || key == "__proto__" {
             return Err("A member name is reserved");
         }
         if self.reserved.iter().any(|name| is_twin(&key, name)) {
@@ -109,6 +110,7 @@ mod tests {
             ["y", "_Meta"],
             ["y", "$serde_json::private::RawValue"],
             ["y", "$serde_json::private::Number"],
+            ["y", "__proto__"],
         ] {
             assert!(admit_all(&wrong).is_err(), "{wrong:?}");
         }
