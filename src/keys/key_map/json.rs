@@ -3,7 +3,7 @@
 //! The tree is read by hand, because the messages of serde show what they trip over, and that can be
 //! a key. The messages here say where it is and what it is called.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{KeyMap, KeyRule, keys::Keys, node::Node};
 use crate::{
@@ -53,7 +53,9 @@ fn read_users(members: Vec<(String, Node)>) -> Result<KeyMap, Wrong> {
 }
 
 fn read_rules(list: Vec<Node>) -> Result<KeyMap, Wrong> {
-    let mut rules: Vec<KeyRule> = Vec::new();
+    let mut map = KeyMap::new();
+    let rules = &mut Arc::make_mut(&mut map.0).rules;
+    let mut seen = HashMap::new();
     for (position, node) in list.into_iter().enumerate() {
         let at = format!("in rule {}", position + 1);
         let Node::Object(members) = node else {
@@ -82,15 +84,13 @@ fn read_rules(list: Vec<Node>) -> Result<KeyMap, Wrong> {
                 "{at} can match nobody: a sub that is its own client_id needs \"machine\": true"
             ));
         }
-        if let Some(first) = rules.iter().position(|other| other.is_like(&rule)) {
+        if let Some(first) = seen.insert(rule.words(), position) {
             return Err(format!("{at} repeats the match of rule {}", first + 1));
         }
         let subject = rule.subject();
         read_keys(&mut rule.keys, &at, &subject, list)?;
         rules.push(rule);
     }
-    let mut map = KeyMap::new();
-    Arc::make_mut(&mut map.0).rules = rules;
     Ok(map)
 }
 

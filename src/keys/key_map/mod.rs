@@ -5,6 +5,7 @@ mod keys;
 mod node;
 mod policy;
 mod rule;
+mod rules;
 
 use std::{
     collections::HashMap,
@@ -15,7 +16,7 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-use self::keys::Keys;
+use self::{keys::Keys, rules::Rules};
 pub use self::{policy::KeyScopePolicy, rule::KeyRule};
 use crate::{
     error::{ConfigError, StoreError},
@@ -63,7 +64,7 @@ pub struct KeyMap(Arc<Inner>);
 struct Inner {
     /// Whoever asks adds none, so a quick hash will do.
     users: HashMap<Arc<str>, Keys, RandomState>,
-    rules: Vec<KeyRule>,
+    rules: Rules,
     hierarchy: ScopeHierarchy,
 }
 
@@ -141,12 +142,7 @@ impl KeyMap {
         } else {
             self.0.users.get(&**principal.subject())
         };
-        user.or_else(|| {
-            let mut rules = self.0.rules.iter();
-            rules
-                .find(|rule| rule.matches(token))
-                .map(|rule| &rule.keys)
-        })
+        user.or_else(|| self.0.rules.keys_of(token))
     }
 }
 

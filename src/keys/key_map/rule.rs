@@ -1,6 +1,6 @@
 //! Whom keys belong to, by what the token says.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, hash::Hash, sync::Arc};
 
 use super::keys::Keys;
 use crate::{
@@ -88,11 +88,10 @@ impl KeyRule {
         sub.is_some() && sub == self.value_of("client_id") && self.machine() != Some(true)
     }
 
-    /// Whether both match the same tokens, as far as their words tell.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
-        self.machine() == other.machine()
-            && self.claims.len() == other.claims.len()
-            && self.claims.iter().all(|claim| other.claims.contains(claim))
+    /// What it says, in any order: rules of the same words match the same tokens.
+    pub(super) fn words(&self) -> impl Eq + Hash + use<> {
+        let claims: BTreeSet<_> = self.claims.iter().cloned().collect();
+        (self.machine(), claims)
     }
 
     /// What a key without a name is called after.
