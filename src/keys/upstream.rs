@@ -2,7 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
+use bytes::Bytes;
 use http::HeaderValue;
+use zeroize::Zeroizing;
 
 use crate::{
     error::ConfigError,
@@ -93,7 +95,8 @@ pub struct UpstreamKey(Arc<Parts>);
 struct Parts {
     name: Arc<str>,
     secret: Secret<String>,
-    /// The secret as a header value, marked sensitive, so that injecting it allocates nothing.
+    /// The secret as a header value, marked sensitive, so that injecting it allocates nothing. Wiped
+    /// as the secret is, when the last request with it is gone.
     value: HeaderValue,
 }
 
@@ -102,14 +105,17 @@ impl UpstreamKey {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] where the key is empty or cannot stand in a header (RFC 9110 section 5.5).
-    /// The message names the key, never its value.
+    /// [`ConfigError`] where the key is empty, begins or ends with white space, or cannot stand in a
+    /// header otherwise (RFC 9110 section 5.5). The message names the key, never its value.
     pub fn new(name: impl Into<Arc<str>>, key: impl Into<String>) -> Result<Self, ConfigError> {
         let name = name.into();
         let secret = Secret::new(key.into());
-        let mut value = HeaderValue::from_str(secret.expose())
+        // Nobody behind sees white space around a value: the key that is read there is another one.
+        let is_whole = secret.expose().trim_matches([' ', '\t']) == secret.expose();
+        let wiped = Zeroizing::new(secret.expose().clone().into_bytes());
+        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(wiped))
             .ok()
-            .filter(|value| !value.is_empty() && value.to_str().is_ok())
+            .filter(|value| is_whole && !value.is_empty() && value.to_str().is_ok())
             .ok_or_else(|| {
                 ConfigError::new(format!(
                     "the key {name:?} is empty or cannot stand in a header"
@@ -145,5 +151,46 @@ impl fmt::Debug for UpstreamKey {
         f.debug_struct("UpstreamKey")
             .field("name", &self.0.name)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_nobody_behind_would_see_is_refused() {
+        for key in ["", " ", "\t", " k", "k ", "k\t", "a\nb", "caf\u{e9}"] {
+            let error = UpstreamKey::new("ro", key).unwrap_err().to_string();
+            assert_eq!(error, "the key \"ro\" is empty or cannot stand in a header");
+        }
+        assert!(UpstreamKey::new("ro", "a b").is_ok());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn nothing_of_a_key_is_left_in_memory() {
+        use std::os::unix::fs::FileExt;
+
+        let key = UpstreamKey::new("ro", "S3CR3T-".repeat(600)).unwrap();
+        let copies = [
+            key.secret().expose().as_ptr(),
+            key.header_value().as_bytes().as_ptr(),
+        ];
+        let copies = copies.map(|copy| copy as u64);
+        let memory = std::fs::File::open("/proc/self/mem").unwrap();
+        let left = |copy: u64| {
+            let mut bytes = vec![0; 2000];
+            // Memory that was given back cannot be read.
+            let _ = memory.read_exact_at(&mut bytes, copy + 1000);
+            bytes.windows(7).filter(|it| *it == b"S3CR3T-").count()
+        };
+        let sent = key.header_value().clone();
+        assert!(left(copies[0]) > 0 && left(copies[1]) > 0);
+        drop(key);
+        assert_eq!(left(copies[0]), 0);
+        drop(sent);
+        assert_eq!(left(copies[1]), 0);
     }
 }
