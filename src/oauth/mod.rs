@@ -4,6 +4,8 @@ mod challenge;
 mod metadata;
 mod url;
 
+#[cfg(feature = "fetch")]
+pub(crate) use self::url::shown as shown_url;
 pub(crate) use self::{
     challenge::Challenger,
     url::{is_loopback, is_secure_or_loopback, parse as parse_url},

@@ -10,7 +10,7 @@ use crate::error::ConfigError;
 ///
 /// [`ConfigError`] that names `what` is wrong.
 pub(crate) fn parse(what: &str, text: &str) -> Result<Uri, ConfigError> {
-    let wrong = |why: &str| ConfigError::new(format!("{what} {text:?} {why}"));
+    let wrong = |why: &str| ConfigError::new(format!("{what} {:?} {why}", shown(text)));
     let url: Uri = text
         .parse()
         .map_err(|_| wrong("is not an absolute http or https URL"))?;
@@ -29,7 +29,15 @@ pub(crate) fn parse(what: &str, text: &str) -> Result<Uri, ConfigError> {
     if text.bytes().any(|byte| matches!(byte, b'"' | b'\\')) {
         return Err(wrong("holds a quote or a backslash"));
     }
+    if !text.is_ascii() {
+        return Err(wrong("holds what must be escaped (RFC 3986)"));
+    }
     Ok(url)
+}
+
+/// The URL as an error may show it: not with user information, which may be a password.
+pub(crate) fn shown(url: &str) -> &str {
+    if url.contains('@') { "…" } else { url }
 }
 
 /// Whether nobody between can read along: `https`, or `http` to this very machine.
@@ -67,10 +75,23 @@ mod tests {
             "https://h/mcp?x=1",
             "https://h/mcp#f",
             "https://h/m\"cp",
+            "https://h/caf\u{e9}",
         ] {
             assert!(parse("the resource", wrong).is_err(), "{wrong:?}");
         }
         assert!(parse("the resource", "https://h:8443/mcp").is_ok());
+    }
+
+    #[test]
+    fn no_password_is_shown() {
+        for url in [
+            "https://u:s3cr3t@h/mcp",
+            "u:s3cr3t@h",
+            "https://u:s3cr3t@h\\",
+        ] {
+            let error = parse("the resource", url).unwrap_err().to_string();
+            assert!(error.starts_with("the resource \"…\" "), "{error}");
+        }
     }
 
     #[test]

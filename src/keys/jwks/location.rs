@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::{
     error::ConfigError,
-    oauth::{is_loopback, is_secure_or_loopback, parse_url},
+    oauth::{is_loopback, is_secure_or_loopback, parse_url, shown_url},
 };
 
 /// Reads the issuer identifier as a URL.
@@ -29,8 +29,9 @@ pub(super) fn issuer_url(issuer: &str) -> Result<Url, ConfigError> {
 ///
 /// [`ConfigError`] where it must not be fetched.
 pub(super) fn jwks_url(uri: &str) -> Result<Url, ConfigError> {
-    fetchable(uri, true)
-        .map_err(|why| ConfigError::new(format!("the URL of the JWK Set {uri:?} {why}")))
+    fetchable(uri, true).map_err(|why| {
+        ConfigError::new(format!("the URL of the JWK Set {:?} {why}", shown_url(uri)))
+    })
 }
 
 /// Whether `url` is this very machine's.
