@@ -1,12 +1,16 @@
 //! Rule 1: a token is good, or the answer is 401 and says why; 400 is for credentials that cannot be
 //! told apart.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use futures_util::{FutureExt, poll};
 use mcp_auth::{
-    Algorithm,
+    Algorithm, BoxKeyStore, Clock, KeyStore, StaticJwks, VerificationKeyId, key_store_fn,
     testing::{ClaimsBuilder, WrongToken},
 };
+
+use tokio::sync::Notify;
+use tower::ServiceExt;
 
 use crate::house::{
     House, ISSUER, METADATA, NOW, RESOURCE, RequestExt, alice, bad_token, call, no, reader, request,
@@ -477,4 +481,35 @@ async fn rule_01_a_remembered_token_expires_to_the_second() {
             &bad_token("expired", EXPIRED),
         )
         .await;
+}
+
+#[tokio::test]
+async fn rule_01_a_token_that_expires_while_it_waits_for_its_key_is_refused() {
+    let keys_came = Arc::new(Notify::new());
+    let house = House::with(|plan| {
+        let jwks = StaticJwks::from_json(ISSUER.url(), ISSUER.jwks().as_bytes()).unwrap();
+        let keys_came = Arc::clone(&keys_came);
+        plan.keys = BoxKeyStore::new(key_store_fn(move |id: VerificationKeyId| {
+            let (jwks, keys_came) = (jwks.clone(), Arc::clone(&keys_came));
+            async move {
+                keys_came.notified().await;
+                jwks.key(&id).await
+            }
+        }));
+    });
+    // It is good for 300 s, and 30 s of leeway.
+    for (waits, status, reason) in [(329, 200, "ok"), (330, 401, "expired")] {
+        let mut answer = house.service.clone().oneshot(call(
+            &ISSUER.token(&good().made_at(house.clock.now())),
+            "get_note",
+        ));
+        assert!(poll!(&mut answer).is_pending());
+        house.clock.advance(Duration::from_secs(waits));
+        keys_came.notify_one();
+        let answer = answer.now_or_never().unwrap().unwrap();
+        assert_eq!(answer.status(), status, "{waits} s");
+        let event = house.audit.events().pop().unwrap();
+        assert_eq!(event.reason().as_str(), reason, "{waits} s");
+    }
+    assert_eq!(house.seen().len(), 1);
 }

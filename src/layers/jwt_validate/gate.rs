@@ -102,16 +102,20 @@ impl<K> Gate<K> {
         Ok(Checked::Verified(verified))
     }
 
-    /// Verifies a token that waited, with the key that was answered.
+    /// Verifies a token that waited, with the key that was answered. It may have expired meanwhile.
     pub(crate) fn check_waiting(
         &self,
         waiting: &Waiting,
         answer: Result<Option<VerificationKey>, StoreError>,
     ) -> Result<VerifiedToken, Rejection> {
         let Waiting { unverified, now } = waiting;
-        self.verified(answer, unverified.token(), *now, |key| {
+        let verified = self.verified(answer, unverified.token(), *now, |key| {
             unverified.verify(key)
-        })
+        })?;
+        if self.common().now() >= self.config.validator.refused_from(&verified) {
+            return Err(self.refusals.invalid(TokenError::new(Reason::Expired)));
+        }
+        Ok(verified)
     }
 
     /// Verifies `token` with the key that was answered, and remembers it.
