@@ -467,7 +467,7 @@ fn no_spelling_of_a_uri_evades_the_stricter_rule() {
     let policy = read(
         r#"{"resources":{"*":[],"file:///*":[],"file:///secret/*":["admin"],"file:///one.txt":["admin"],
             "notes://a@b/*":["admin"],"https://h/*":["admin"],"https://h/find?q=*":[],"https://h/find":["admin"],
-            "db://prod/*":["admin"],"file:///c%3A/*":[],"file:///c:/*":["admin"]}}"#,
+            "db://prod/*":["admin"],"file:///c%3A/*":["admin"],"file:///my%20docs/*":["admin"]}}"#,
     );
     for (uri, expected) in [
         ("file:///public/x", allow("")),
@@ -483,8 +483,11 @@ fn no_spelling_of_a_uri_evades_the_stricter_rule() {
         // The rule that tells most counts, also where it asks for less.
         ("https://h/find?q=x", allow("")),
         ("https://h/find?p=x", needs("admin")),
-        ("file:///c%3A/x", allow("")),
+        ("https://h/find%3Fq=x", needs("admin")),
+        ("file:///c%3A/x", needs("admin")),
+        ("file:///c%3a/x", needs("admin")),
         ("file:///c:/x", needs("admin")),
+        ("file:///my%20docs/x", needs("admin")),
         ("file:///%63%3A/x", Decision::forbid()),
         // What could be anything matches no glob.
         ("file:///%73ecret/x", Decision::forbid()),
@@ -503,9 +506,15 @@ fn no_spelling_of_a_uri_evades_the_stricter_rule() {
         let operation = Operation::resource(uri);
         assert_eq!(decide(&policy, "", &operation), expected, "{uri}");
     }
-    // What has no rule as it stands is not let in by the rule of what it could be.
-    let policy = read(r#"{"resources":{"notes://a@b/*":[]}}"#);
-    let operation = Operation::resource("notes://a%40b/x");
+    let twice = r#"{"resources":{"notes://a@b/*":[],"notes://a%40b/*":["admin"]}}"#;
+    let error = ScopePolicy::from_json(twice).unwrap_err().to_string();
+    assert!(
+        error.contains(r#"resources: "notes://a%40b/*" comes twice"#),
+        "{error}"
+    );
+    // What has no rule with its query is not let in by the rule without.
+    let policy = read(r#"{"resources":{"notes://a":[]}}"#);
+    let operation = Operation::resource("notes://a?b");
     assert_eq!(decide(&policy, "", &operation), Decision::forbid());
 }
 

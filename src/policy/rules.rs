@@ -1,6 +1,7 @@
 //! Rules by name: exact ones, and globs that end in `*`.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     ops::Bound,
 };
@@ -14,6 +15,8 @@ use crate::{error::ConfigError, policy::Requirement};
 pub(super) struct Rules {
     /// What the policy file calls it: `tools`.
     table: &'static str,
+    /// What names are compared by.
+    sense: fn(&str) -> Cow<'_, str>,
     /// Whoever asks adds none, so a quick hash will do.
     exact: HashMap<Box<str>, Requirement, RandomState>,
     /// By what stands before the `*`, in order: all that a name begins with stands at or before it.
@@ -26,23 +29,25 @@ pub(super) struct Rule<'a> {
     pub(super) table: &'static str,
     pub(super) pattern: &'a str,
     pub(super) requirement: &'a Requirement,
-}
-
-impl Rule<'_> {
-    /// How much of a name it tells: of all that match one, the rule that tells most counts.
-    pub(super) fn tells(&self) -> (usize, bool) {
-        let glob = self.pattern.strip_suffix('*');
-        (glob.unwrap_or(self.pattern).len(), glob.is_none())
-    }
+    /// How much of a name it tells, and whether all of it: of the rules that match a name, the one
+    /// that tells most counts.
+    pub(super) tells: (usize, bool),
 }
 
 impl Rules {
     pub(super) fn new(table: &'static str) -> Self {
         Self {
             table,
+            sense: |name| Cow::Borrowed(name),
             exact: HashMap::default(),
             globs: BTreeMap::new(),
         }
+    }
+
+    /// The same, with names compared by this.
+    pub(super) fn by(mut self, sense: fn(&str) -> Cow<'_, str>) -> Self {
+        self.sense = sense;
+        self
     }
 
     pub(super) const fn table(&self) -> &'static str {
@@ -58,10 +63,14 @@ impl Rules {
         let refuse = |what| ConfigError::new(format!("{table}: {pattern:?} {what}"));
         let is_new = match pattern.split_once('*') {
             None if pattern.is_empty() => return Err(refuse("names nothing")),
-            None => self.exact.insert(pattern.into(), requirement).is_none(),
+            None => {
+                let name = (self.sense)(pattern).into();
+                self.exact.insert(name, requirement).is_none()
+            }
             Some((prefix, "")) => {
+                let prefix = (self.sense)(prefix).as_bytes().into();
                 let rule = (pattern.into(), requirement);
-                self.globs.insert(prefix.as_bytes().into(), rule).is_none()
+                self.globs.insert(prefix, rule).is_none()
             }
             Some(_) => return Err(refuse("has a `*` that is not at its end")),
         };
@@ -70,12 +79,17 @@ impl Rules {
 
     /// The most specific rule: the exact one, else the longest glob.
     pub(super) fn find(&self, name: &str) -> Option<Rule<'_>> {
-        self.find_exact(name).or_else(|| self.find_glob(name))
+        let name = (self.sense)(name);
+        self.exactly(&name).or_else(|| self.find_glob(&name))
     }
 
     pub(super) fn find_exact(&self, name: &str) -> Option<Rule<'_>> {
+        self.exactly(&(self.sense)(name))
+    }
+
+    fn exactly(&self, name: &str) -> Option<Rule<'_>> {
         let (pattern, requirement) = self.exact.get_key_value(name)?;
-        Some(self.rule(pattern, requirement))
+        Some(self.rule(pattern, requirement, (name.len(), true)))
     }
 
     fn find_glob(&self, name: &str) -> Option<Rule<'_>> {
@@ -86,18 +100,24 @@ impl Rules {
                 self.globs.range::<[u8], _>(up_to).next_back()?;
             let common = prefix.iter().zip(begin).take_while(|(a, b)| a == b).count();
             if common == prefix.len() {
-                return Some(self.rule(pattern, requirement));
+                return Some(self.rule(pattern, requirement, (common, false)));
             }
             // What matches begins no later than where these two part.
             begin = begin.get(..common)?;
         }
     }
 
-    const fn rule<'a>(&self, pattern: &'a str, requirement: &'a Requirement) -> Rule<'a> {
+    const fn rule<'a>(
+        &self,
+        pattern: &'a str,
+        requirement: &'a Requirement,
+        tells: (usize, bool),
+    ) -> Rule<'a> {
         Rule {
             table: self.table,
             pattern,
             requirement,
+            tells,
         }
     }
 }

@@ -30,8 +30,8 @@ use crate::{
 /// A resource's URI that some server could take for another matches no glob: with dot segments,
 /// empty segments, backslashes, white space or control characters; with escapes that no URI needs
 /// (`%73ecret`, `%2e`, `%252f`), or of slashes; with a scheme or host as parsers do not write it
-/// (`FILE:`, `https://h:443`). Of rules that match it as it stands, with its escapes decoded, or
-/// without its query and fragment, the most specific counts; one must match it as it stands.
+/// (`FILE:`, `https://h:443`). Else URIs and rules are compared with their escapes decoded, and a
+/// rule for the URI without its query and fragment counts where it is the more specific one.
 ///
 /// ```
 /// use mcp_auth::{Access, Claims, Operation, Policy, Requirement, ScopePolicy, UnixTime, VerifiedToken};
@@ -82,7 +82,7 @@ impl ScopePolicy {
             methods: Rules::new("methods"),
             tools: Rules::new("tools"),
             prompts: Rules::new("prompts"),
-            resources: Rules::new("resources"),
+            resources: Rules::new("resources").by(uri::sense),
             named: HashSet::new(),
         }
     }
@@ -271,10 +271,13 @@ impl ScopePolicy {
             Target::Prompt(name) => self.prompts.find(name),
             Target::Resource(uri) if uri::is_ambiguous(uri) => self.resources.find_exact(uri),
             Target::Resource(uri) => {
-                let seems = self.resources.find(uri)?;
-                let read = uri::readings(uri).filter_map(|uri| self.resources.find(&uri));
-                let told_more = read.filter(|rule| rule.tells() > seems.tells());
-                Some(told_more.max_by_key(Rule::tells).unwrap_or(seems))
+                let whole = self.resources.find(uri)?;
+                // Some servers leave out query and fragment.
+                let path = self.resources.find(uri::path(uri));
+                Some(
+                    path.filter(|path| path.tells > whole.tells)
+                        .unwrap_or(whole),
+                )
             }
             // A task shows what a tool gave, and its id does not tell which one.
             Target::Task(_) => self.methods.find("tasks/get"),

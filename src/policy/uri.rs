@@ -13,19 +13,38 @@ pub(super) fn is_ambiguous(uri: &str) -> bool {
     uri.bytes()
         .any(|byte| matches!(byte, b'\\' | 0..=b' ' | 0x7F))
         || has_needless_escape(uri)
+        || percent_decode_str(uri).decode_utf8().is_err()
         || has_dot_segment(uri)
         || has_empty_segment(uri)
         || is_respelled(uri)
 }
 
-/// What servers read that decode escapes, or leave out query and fragment: nothing outside of where
-/// the URI seems to be, but maybe something that has a stricter rule there.
-pub(super) fn readings(uri: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    let decoded = |uri| percent_decode_str(uri).decode_utf8_lossy();
-    let path = uri.split(['?', '#']).next().unwrap_or(uri);
-    [decoded(uri), path.into(), decoded(path)]
-        .into_iter()
-        .filter(move |reading| reading != uri)
+/// What a URI, or the beginning of one, is compared by: decoded, as most servers read it, but for
+/// what would mean something else (`?`, `#`, `%`). An ambiguous one is compared to the letter.
+pub(super) fn sense(uri: &str) -> Cow<'_, str> {
+    if !uri.contains('%') || is_ambiguous(uri) {
+        return uri.into();
+    }
+    let mut parts = uri.split('%');
+    let mut bytes = Vec::from(parts.next().unwrap_or_default());
+    for part in parts {
+        let (escaped, rest) = part.split_at_checked(2).unwrap_or(("", part));
+        match u8::from_str_radix(escaped, 16) {
+            Ok(byte) if !matches!(byte, b'?' | b'#' | b'%') => bytes.push(byte),
+            _ => {
+                bytes.push(b'%');
+                bytes.extend(escaped.to_ascii_uppercase().bytes());
+            }
+        }
+        bytes.extend(rest.bytes());
+    }
+    // What is no UTF-8 is ambiguous.
+    String::from_utf8(bytes).map_or(Cow::Borrowed(uri), Cow::Owned)
+}
+
+/// The URI without its query and fragment.
+pub(super) fn path(uri: &str) -> &str {
+    uri.split(['?', '#']).next().unwrap_or(uri)
 }
 
 /// Escapes that no URI needs: of letters, digits, `-`, `.`, `_` and `~` (RFC 3986 section 2.3), and
@@ -110,6 +129,8 @@ mod tests {
             "file:///a%0a",
             "file:///%2540",
             "file:///%252540",
+            "file:///%ff",
+            "file:///%C3",
             "FILE:///secret/a",
             "file:/secret/a",
             "file:secret/a",
@@ -167,11 +188,19 @@ mod tests {
     }
 
     #[test]
-    fn every_reading_of_a_uri_is_told() {
-        let told = |uri: &'static str| readings(uri).map(Cow::into_owned).collect::<Vec<_>>();
-        assert_eq!(told("file:///a"), <[&str; 0]>::default());
-        assert_eq!(told("notes://a%40b"), ["notes://a@b", "notes://a@b"]);
-        assert_eq!(told("file:///a?b"), ["file:///a", "file:///a"]);
-        assert_eq!(told("f:a%3Fb#c%20"), ["f:a?b#c ", "f:a%3Fb", "f:a?b"]);
+    fn escapes_are_compared_decoded() {
+        for (uri, expected) in [
+            ("notes://a%40b/x", "notes://a@b/x"),
+            ("file:///c%3A/a%20b", "file:///c:/a b"),
+            ("file:///c%3a/caf%c3%a9", "file:///c:/caf\u{e9}"),
+            ("f:a%3fb%23%25%zz%", "f:a%3Fb%23%25%ZZ%"),
+            ("f:a%2Ab", "f:a*b"),
+            // To the letter.
+            ("file:///a%2fb%40", "file:///a%2fb%40"),
+            ("file:///%ff%40", "file:///%ff%40"),
+            ("file:///a", "file:///a"),
+        ] {
+            assert_eq!(sense(uri), expected, "{uri}");
+        }
     }
 }
