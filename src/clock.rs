@@ -110,7 +110,8 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> UnixTime {
-        // A clock before 1970 reads as the epoch: every token is then not yet valid, and refused.
+        // A clock before 1970 reads as the epoch: tokens that say when they were made are then not
+        // valid yet, and nothing that was revoked is forgotten.
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();

@@ -60,7 +60,8 @@ pub(super) fn one(token: &[u8]) -> Result<(), &'static str> {
 
 /// Whether a query has the parameter `access_token` (RFC 6750 section 2.3), which must not be used.
 fn has_access_token(query: &str) -> bool {
-    query.split('&').any(|pair| {
+    // Some servers still part at `;`, too.
+    query.split(['&', ';']).any(|pair| {
         let name = pair.split('=').next().unwrap_or(pair);
         percent_decoded(name).eq_ignore_ascii_case("access_token")
     })
@@ -139,6 +140,7 @@ mod tests {
         for uri in [
             "/mcp?access_token=a",
             "/mcp?x=1&access_token=a",
+            "/mcp?x=1;access_token=a",
             "/mcp?access%5Ftoken=a",
             "/mcp?ACCESS_TOKEN=a",
             "/mcp?access_token",
