@@ -194,7 +194,8 @@ impl AuditEvent {
         self.upstream
     }
 
-    /// Whether the client went away before it was answered; for `stream_end`, before the stream ended.
+    /// Whether it was dropped before it was answered, or, for `stream_end`, before the stream ended:
+    /// the client went away, or this side shut down.
     #[must_use]
     pub const fn is_cancelled(&self) -> bool {
         self.cancelled
