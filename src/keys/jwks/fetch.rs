@@ -1,30 +1,20 @@
 //! Fetching a JWK Set over HTTP.
 
-use std::{
-    borrow::Cow,
-    fmt,
-    future::Future,
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{borrow::Cow, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use http::StatusCode;
 use reqwest::{Client, Response, Url, redirect};
-use tokio::time::Instant;
 
 use super::{
+    discovery::Discovery,
     freshness,
-    location::{is_local, issuer_url, jwks_url, jwks_url_of_metadata, metadata_urls},
+    location::{is_local, issuer_url, jwks_url},
 };
 use crate::error::ConfigError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_BODY: usize = 512 * 1024;
 const MAX_REDIRECTS: usize = 3;
-/// A JWK Set that moved is found again after so long, or after so many failures.
-const REDISCOVER_AFTER: Duration = Duration::from_secs(60 * 60);
-const REDISCOVER_AFTER_FAILURES: u32 = 2;
 
 /// A JWK Set, unread, and how long it may be used.
 #[derive(Clone, Debug)]
@@ -67,18 +57,7 @@ pub(super) struct HttpFetch {
 #[derive(Debug)]
 enum Place {
     Fixed(Url),
-    Discovered {
-        issuer: Arc<str>,
-        url: Url,
-        found: Mutex<Option<Found>>,
-    },
-}
-
-#[derive(Clone, Debug)]
-struct Found {
-    jwks: Url,
-    since: Instant,
-    failures: u32,
+    Discovered(Discovery),
 }
 
 impl HttpFetch {
@@ -105,11 +84,7 @@ impl HttpFetch {
         let url = issuer_url(issuer)?;
         Ok(Self {
             client: client(is_local(&url))?,
-            place: Place::Discovered {
-                issuer: Arc::clone(issuer),
-                url,
-                found: Mutex::new(None),
-            },
+            place: Place::Discovered(Discovery::new(Arc::clone(issuer), url)),
         })
     }
 
@@ -130,70 +105,18 @@ impl HttpFetch {
     async fn fetch_now(&self) -> Result<Fetched, FetchError> {
         let jwks = match &self.place {
             Place::Fixed(url) => url.clone(),
-            Place::Discovered { issuer, url, found } => self.find(issuer, url, found).await?,
+            Place::Discovered(discovery) => {
+                let body = |url| async { self.get(url).await.map(|(body, _)| body) };
+                discovery.find(body).await?
+            }
         };
         let fetched = self.get(jwks).await;
-        if let Place::Discovered { found, .. } = &self.place
-            && let Some(found) = &mut *found.lock().unwrap_or_else(PoisonError::into_inner)
-        {
-            found.failures = match fetched {
-                Ok(_) => 0,
-                Err(_) => found.failures.saturating_add(1),
-            };
+        if let Place::Discovered(discovery) = &self.place {
+            discovery.ended(fetched.is_ok());
         }
         fetched
             .map(|(body, ttl)| Fetched { body, ttl })
             .map_err(|error| FetchError::new(format!("the JWK Set: {error}")))
-    }
-
-    /// Where the JWK Set is: as found before, unless that was long ago or no longer works.
-    async fn find(
-        &self,
-        issuer: &str,
-        url: &Url,
-        found: &Mutex<Option<Found>>,
-    ) -> Result<Url, FetchError> {
-        let before = found
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_ref()
-            .map(|found| {
-                let is_good = found.failures < REDISCOVER_AFTER_FAILURES
-                    && found.since.elapsed() < REDISCOVER_AFTER;
-                (found.jwks.clone(), is_good)
-            });
-        if let Some((jwks, true)) = before {
-            return Ok(jwks);
-        }
-        match (self.discover(issuer, url).await, before) {
-            (Ok(jwks), _) => {
-                *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(Found {
-                    jwks: jwks.clone(),
-                    since: Instant::now(),
-                    failures: 0,
-                });
-                Ok(jwks)
-            }
-            // The metadata may be out of order where the keys are not.
-            (Err(_), Some((jwks, _))) => Ok(jwks),
-            (Err(error), None) => Err(error),
-        }
-    }
-
-    async fn discover(&self, issuer: &str, url: &Url) -> Result<Url, FetchError> {
-        let mut failures = String::from("no metadata of the issuer");
-        for candidate in metadata_urls(url) {
-            let path = candidate.path().to_owned();
-            let why = match self.get(candidate).await {
-                Ok((body, _)) => match jwks_url_of_metadata(issuer, url, &body) {
-                    Ok(jwks) => return Ok(jwks),
-                    Err(why) => FetchError::new(why),
-                },
-                Err(error) => error,
-            };
-            failures.push_str(&format!("; {path}: {why}"));
-        }
-        Err(FetchError::new(failures))
     }
 }
 

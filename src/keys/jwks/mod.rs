@@ -1,5 +1,6 @@
 //! An issuer's verification keys, fetched over HTTP and kept fresh.
 
+mod discovery;
 mod fetch;
 mod freshness;
 mod in_force;
