@@ -7,13 +7,15 @@ use std::{
 };
 
 use reqwest::Url;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{
     fetch::FetchError,
     location::{jwks_url_of_metadata, metadata_urls},
 };
 
+/// How long the metadata is looked for, so that a fetch of 5 s has time for the keys.
+const DISCOVERY_TIME: Duration = Duration::from_secs(4);
 /// A JWK Set that moved is found again after so long, or after so many failures.
 const REDISCOVER_AFTER: Duration = Duration::from_secs(60 * 60);
 const REDISCOVER_AFTER_FAILURES: u32 = 2;
@@ -77,14 +79,20 @@ impl Discovery {
         G: Future<Output = Result<Vec<u8>, FetchError>>,
     {
         let mut failures = String::from("no metadata of the issuer");
-        for place in metadata_urls(&self.url) {
+        let began = Instant::now();
+        let mut places = metadata_urls(&self.url).into_iter();
+        while let Some(place) = places.next() {
             let path = place.path().to_owned();
-            let why = match get(place).await {
-                Ok(body) => match jwks_url_of_metadata(&self.issuer, &self.url, &body) {
+            // An equal share of what is left: a place that hangs does not hide the next.
+            let behind = u32::try_from(places.len()).unwrap_or_default();
+            let share = DISCOVERY_TIME.saturating_sub(began.elapsed()) / behind.saturating_add(1);
+            let why = match timeout(share, get(place)).await {
+                Ok(Ok(body)) => match jwks_url_of_metadata(&self.issuer, &self.url, &body) {
                     Ok(jwks) => return Ok(Found::now(jwks)),
                     Err(why) => FetchError::new(why),
                 },
-                Err(error) => error,
+                Ok(Err(error)) => error,
+                Err(_) => FetchError::new("no answer in time"),
             };
             failures.push_str(&format!("; {path}: {why}"));
         }
@@ -107,5 +115,77 @@ impl Found {
 
     fn is_good(&self) -> bool {
         self.failures < REDISCOVER_AFTER_FAILURES && self.since.elapsed() < REDISCOVER_AFTER
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    const ISSUER: &str = "https://idp.example.com/tenant";
+
+    /// What is at a place where metadata may be.
+    #[derive(Clone, Copy, Debug)]
+    enum Place {
+        Empty,
+        Hangs,
+        /// Metadata that names this place of the keys.
+        Names(&'static str),
+    }
+    use Place::{Empty, Hangs, Names};
+
+    const NEW: &str = "https://keys.example.com/new";
+
+    fn discovery() -> Discovery {
+        Discovery::new(ISSUER.into(), ISSUER.parse().unwrap())
+    }
+
+    /// What a fetch finds at these places, and in how many tenths of a second.
+    async fn find(discovery: &Discovery, places: [Place; 3]) -> (Result<String, String>, u128) {
+        let began = Instant::now();
+        let found = timeout(
+            Duration::from_secs(5),
+            discovery.find(|url| async move {
+                let urls = metadata_urls(&ISSUER.parse().unwrap());
+                let at = urls.iter().position(|place| *place == url);
+                match at.and_then(|at| places.get(at)).unwrap() {
+                    Empty => Err(FetchError::new("status 404")),
+                    Hangs => pending().await,
+                    Names(jwks) => {
+                        let metadata = serde_json::json!({"issuer": ISSUER, "jwks_uri": jwks});
+                        Ok(metadata.to_string().into_bytes())
+                    }
+                }
+            }),
+        );
+        let found = match found.await {
+            Ok(found) => found.map(String::from).map_err(|error| error.to_string()),
+            Err(_) => Err("broken off".to_owned()),
+        };
+        (found, began.elapsed().as_millis() / 100)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_hangs_does_not_hide_the_next() {
+        for (places, tenths) in [
+            ([Names(NEW), Hangs, Hangs], 0),
+            ([Empty, Names(NEW), Hangs], 0),
+            ([Hangs, Names(NEW), Hangs], 13),
+            ([Hangs, Empty, Names(NEW)], 13),
+            ([Empty, Hangs, Names(NEW)], 20),
+            ([Hangs, Hangs, Names(NEW)], 26),
+        ] {
+            let found = find(&discovery(), places).await;
+            assert_eq!(found, (Ok(NEW.to_owned()), tenths), "{places:?}");
+        }
+        let why = "no metadata of the issuer; \
+                   /.well-known/oauth-authorization-server/tenant: status 404; \
+                   /.well-known/openid-configuration/tenant: no answer in time; \
+                   /tenant/.well-known/openid-configuration: no answer in time";
+        let found = find(&discovery(), [Empty, Hangs, Hangs]).await;
+        assert_eq!(found, (Err(why.to_owned()), 40));
     }
 }
