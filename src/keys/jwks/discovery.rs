@@ -16,6 +16,8 @@ use super::{
 
 /// How long the metadata is looked for, so that a fetch of 5 s has time for the keys.
 const DISCOVERY_TIME: Duration = Duration::from_secs(4);
+/// The same where a place is known already, which is to be asked in the same fetch.
+const REDISCOVERY_TIME: Duration = Duration::from_millis(2500);
 /// A JWK Set that moved is found again after so long, or after so many failures.
 const REDISCOVER_AFTER: Duration = Duration::from_secs(60 * 60);
 const REDISCOVER_AFTER_FAILURES: u32 = 2;
@@ -55,8 +57,8 @@ impl Discovery {
         let found = match before {
             Some(found) if found.is_good() => found,
             // The metadata may be out of order where the keys are not.
-            Some(found) => self.discover(get).await.unwrap_or(found),
-            None => self.discover(get).await?,
+            Some(found) => self.discover(REDISCOVERY_TIME, get).await.unwrap_or(found),
+            None => self.discover(DISCOVERY_TIME, get).await?,
         };
         let jwks = found.jwks.clone();
         *self.found() = Some(found);
@@ -74,7 +76,11 @@ impl Discovery {
         }
     }
 
-    async fn discover<G>(&self, get: impl Fn(Url) -> G) -> Result<Found, FetchError>
+    async fn discover<G>(
+        &self,
+        within: Duration,
+        get: impl Fn(Url) -> G,
+    ) -> Result<Found, FetchError>
     where
         G: Future<Output = Result<Vec<u8>, FetchError>>,
     {
@@ -85,7 +91,7 @@ impl Discovery {
             let path = place.path().to_owned();
             // An equal share of what is left: a place that hangs does not hide the next.
             let behind = u32::try_from(places.len()).unwrap_or_default();
-            let share = DISCOVERY_TIME.saturating_sub(began.elapsed()) / behind.saturating_add(1);
+            let share = within.saturating_sub(began.elapsed()) / behind.saturating_add(1);
             let why = match timeout(share, get(place)).await {
                 Ok(Ok(body)) => match jwks_url_of_metadata(&self.issuer, &self.url, &body) {
                     Ok(jwks) => return Ok(Found::now(jwks)),
@@ -123,6 +129,8 @@ impl Found {
 mod tests {
     use std::future::pending;
 
+    use tokio::time::advance;
+
     use super::*;
 
     const ISSUER: &str = "https://idp.example.com/tenant";
@@ -137,6 +145,7 @@ mod tests {
     }
     use Place::{Empty, Hangs, Names};
 
+    const OLD: &str = "https://keys.example.com/old";
     const NEW: &str = "https://keys.example.com/new";
 
     fn discovery() -> Discovery {
@@ -187,5 +196,23 @@ mod tests {
                    /tenant/.well-known/openid-configuration: no answer in time";
         let found = find(&discovery(), [Empty, Hangs, Hangs]).await;
         assert_eq!(found, (Err(why.to_owned()), 40));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn metadata_that_hangs_does_not_hide_a_place_that_is_known() {
+        let discovery = discovery();
+        let found = find(&discovery, [Names(OLD), Empty, Empty]).await;
+        assert_eq!(found, (Ok(OLD.to_owned()), 0));
+        let found = find(&discovery, [Hangs; 3]).await;
+        assert_eq!(found, (Ok(OLD.to_owned()), 0));
+        advance(REDISCOVER_AFTER).await;
+        for (places, jwks, tenths) in [
+            ([Hangs, Hangs, Hangs], OLD, 25),
+            ([Empty, Empty, Empty], OLD, 0),
+            ([Hangs, Hangs, Names(NEW)], NEW, 16),
+        ] {
+            let found = find(&discovery, places).await;
+            assert_eq!(found, (Ok(jwks.to_owned()), tenths), "{places:?}");
+        }
     }
 }

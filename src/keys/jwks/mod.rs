@@ -72,6 +72,9 @@ impl Jwks {
     /// The keys of an issuer, from where its metadata says: RFC 8414, then OpenID Connect Discovery,
     /// in the order of the MCP specification. Nothing is fetched yet.
     ///
+    /// The metadata is read again after an hour, and after two fetches in a row that brought no usable
+    /// key. While it cannot be had, keys are fetched from where it said before.
+    ///
     /// # Errors
     ///
     /// [`ConfigError`] where the issuer is no `https` URL (`http` on this machine), or has a query
