@@ -112,29 +112,39 @@ async fn metadata_of_another_issuer_is_not_used() {
 
 #[tokio::test]
 async fn a_jwk_set_that_moved_is_found_again() {
-    let issuer = TestIssuer::start().unwrap();
-    let clock = clock();
-    let keys = Jwks::discover(issuer.url())
-        .unwrap()
-        .with_clock(clock.clone());
-    assert_eq!(status(&keys, &issuer).await, 200);
-    issuer.rotate();
-    issuer.set_document("/new.json", issuer.jwks());
-    issuer.remove_document("/jwks.json");
-    let (name, new) = (issuer.url(), format!("{}/new.json", issuer.url()));
-    issuer.set_document(
-        "/.well-known/oauth-authorization-server",
-        format!(r#"{{"issuer":"{name}","jwks_uri":"{new}"}}"#),
-    );
-    // At most twice in vain at the old place.
-    let mut statuses = Vec::new();
-    for _ in 0..3 {
-        clock.advance(Duration::from_secs(10));
-        statuses.push(status(&keys, &issuer).await);
+    // What the old place has to say.
+    for left in [
+        None,
+        Some("<!doctype html><title>Moved</title>"),
+        Some(r#"{"keys":[]}"#),
+    ] {
+        let issuer = TestIssuer::start().unwrap();
+        let clock = clock();
+        let keys = Jwks::discover(issuer.url())
+            .unwrap()
+            .with_clock(clock.clone());
+        assert_eq!(status(&keys, &issuer).await, 200);
+        issuer.rotate();
+        issuer.set_document("/new.json", issuer.jwks());
+        match left {
+            Some(body) => issuer.set_jwks_body(body),
+            None => issuer.remove_document("/jwks.json"),
+        }
+        let (name, new) = (issuer.url(), format!("{}/new.json", issuer.url()));
+        issuer.set_document(
+            "/.well-known/oauth-authorization-server",
+            format!(r#"{{"issuer":"{name}","jwks_uri":"{new}"}}"#),
+        );
+        // At most twice in vain at the old place.
+        let mut statuses = Vec::new();
+        for _ in 0..3 {
+            clock.advance(Duration::from_secs(10));
+            statuses.push(status(&keys, &issuer).await);
+        }
+        assert_eq!(statuses[0], 503, "{left:?}");
+        assert!(!statuses.contains(&401), "{left:?}");
+        assert_eq!(statuses[2], 200, "{left:?}");
     }
-    assert_eq!(statuses[0], 503);
-    assert!(!statuses.contains(&401));
-    assert_eq!(statuses[2], 200);
 }
 
 #[tokio::test]

@@ -48,31 +48,29 @@ impl Discovery {
     }
 
     /// Where the JWK Set is: as found before, unless that was long ago or no longer works. `get`
-    /// brings the body of a document.
+    /// brings the body of a document. It counts as a failure until [`Discovery::worked`] is called,
+    /// for a fetch that takes too long is broken off and can say nothing.
     pub(super) async fn find<G>(&self, get: impl Fn(Url) -> G) -> Result<Url, FetchError>
     where
         G: Future<Output = Result<Vec<u8>, FetchError>>,
     {
         let before = self.found().clone();
-        let found = match before {
+        let mut found = match before {
             Some(found) if found.is_good() => found,
             // The metadata may be out of order where the keys are not.
             Some(found) => self.discover(REDISCOVERY_TIME, get).await.unwrap_or(found),
             None => self.discover(DISCOVERY_TIME, get).await?,
         };
+        found.failures = found.failures.saturating_add(1);
         let jwks = found.jwks.clone();
         *self.found() = Some(found);
         Ok(jwks)
     }
 
-    /// Says whether a set came from where it was found.
-    pub(super) fn ended(&self, well: bool) {
+    /// A set that can be used came from where it was found.
+    pub(super) fn worked(&self) {
         if let Some(found) = &mut *self.found() {
-            found.failures = if well {
-                0
-            } else {
-                found.failures.saturating_add(1)
-            };
+            found.failures = 0;
         }
     }
 

@@ -10,17 +10,29 @@ use super::{
     freshness,
     location::{is_local, issuer_url, jwks_url},
 };
-use crate::error::ConfigError;
+use crate::{error::ConfigError, keys::verification::KeySet};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_BODY: usize = 512 * 1024;
 const MAX_REDIRECTS: usize = 3;
 
-/// A JWK Set, unread, and how long it may be used.
+/// A JWK Set, and how long it may be used.
 #[derive(Clone, Debug)]
 pub(super) struct Fetched {
-    pub(super) body: Vec<u8>,
+    pub(super) keys: KeySet,
     pub(super) ttl: Duration,
+}
+
+impl Fetched {
+    /// Reads the set.
+    ///
+    /// # Errors
+    ///
+    /// [`FetchError`] where no key of it can be used.
+    pub(super) fn read(body: &[u8], ttl: Duration) -> Result<Self, FetchError> {
+        let keys = KeySet::from_json(body).map_err(|error| FetchError::new(error.to_string()))?;
+        Ok(Self { keys, ttl })
+    }
 }
 
 /// Why no JWK Set came: a sentence for the log.
@@ -110,13 +122,15 @@ impl HttpFetch {
                 discovery.find(body).await?
             }
         };
-        let fetched = self.get(jwks).await;
+        let (body, ttl) = self
+            .get(jwks)
+            .await
+            .map_err(|error| FetchError::new(format!("the JWK Set: {error}")))?;
+        let fetched = Fetched::read(&body, ttl)?;
         if let Place::Discovered(discovery) = &self.place {
-            discovery.ended(fetched.is_ok());
+            discovery.worked();
         }
-        fetched
-            .map(|(body, ttl)| Fetched { body, ttl })
-            .map_err(|error| FetchError::new(format!("the JWK Set: {error}")))
+        Ok(fetched)
     }
 }
 
@@ -180,4 +194,39 @@ fn broken(error: reqwest::Error) -> FetchError {
         source = cause.source();
     }
     FetchError::new(message)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::testing::TestIssuer;
+
+    #[tokio::test]
+    async fn fetches_that_are_broken_off_have_the_set_looked_for_again() {
+        let (issuer, new) = (TestIssuer::start().unwrap(), TestIssuer::start().unwrap());
+        let fetch = HttpFetch::discovered(&issuer.url().into()).unwrap();
+        assert!(fetch.fetch().await.is_ok());
+        let (name, jwks) = (issuer.url(), new.jwks_uri());
+        issuer.set_document(
+            "/.well-known/oauth-authorization-server",
+            format!(r#"{{"issuer":"{name}","jwks_uri":"{jwks}"}}"#),
+        );
+        // As the time that a fetch may take ends it, where the old place hangs.
+        for _ in 0..2 {
+            assert!(fetch.fetch().now_or_never().is_none());
+        }
+        assert!(fetch.fetch().await.is_ok());
+        assert_eq!(new.fetches(), 1);
+        // What came well is asked again, though others were broken off before.
+        assert!(fetch.fetch().now_or_never().is_none());
+        issuer.hang(true);
+        for _ in 0..3 {
+            assert!(fetch.fetch().await.is_ok());
+        }
+        assert!(fetch.fetch().now_or_never().is_none());
+        assert!(fetch.fetch().await.is_ok());
+    }
 }

@@ -13,7 +13,7 @@ use quick_cache::sync::Cache;
 use tokio::{runtime::Handle, sync::watch, time::timeout};
 
 use super::{
-    fetch::{Fetch, FetchError},
+    fetch::{Fetch, FetchError, Fetched},
     in_force::InForce,
     keeper,
     state::{Cause, Change, Sought, State, Verdict},
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     clock::{Clock, UnixTime},
     error::StoreError,
-    keys::{Algorithm, VerificationKey, VerificationKeyId, verification::KeySet},
+    keys::{Algorithm, VerificationKey, VerificationKeyId},
 };
 
 /// How long a fetch may take, discovery and all.
@@ -226,14 +226,9 @@ impl Source {
         let source = Arc::downgrade(self);
         // A task of its own: the request that caused it may go away while others wait.
         runtime.spawn(async move {
-            let fetched = match timeout(FETCH_TIMEOUT, fetch.fetch()).await {
-                Ok(fetched) => fetched.and_then(|fetched| {
-                    let keys = KeySet::from_json(&fetched.body)
-                        .map_err(|error| FetchError::new(error.to_string()))?;
-                    Ok((keys, fetched.ttl))
-                }),
-                Err(_) => Err(FetchError::new("no answer within 5 s")),
-            };
+            let fetched = timeout(FETCH_TIMEOUT, fetch.fetch())
+                .await
+                .unwrap_or_else(|_| Err(FetchError::new("no answer within 5 s")));
             if let Some(source) = source.upgrade() {
                 source.land(fetched, cause, started_at);
             }
@@ -243,16 +238,11 @@ impl Source {
     }
 
     /// Puts in place what a fetch brought.
-    fn land(
-        &self,
-        fetched: Result<(KeySet, Duration), FetchError>,
-        cause: Cause,
-        started_at: UnixTime,
-    ) {
+    fn land(&self, fetched: Result<Fetched, FetchError>, cause: Cause, started_at: UnixTime) {
         let mut progress = self.progress();
         progress.flight = None;
         let (change, error) = match fetched {
-            Ok((keys, ttl)) => {
+            Ok(Fetched { keys, ttl }) => {
                 let change = progress.state.succeeded(started_at, ttl, jitter());
                 self.in_force.swap(&keys, progress.state.in_force_until());
                 let skipped = keys.skipped();

@@ -30,7 +30,7 @@ const TWO: &str = "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw";
 /// An issuer that does as it is told.
 #[derive(Debug)]
 struct Script {
-    answer: Mutex<Option<Fetched>>,
+    answer: Mutex<Result<Fetched, FetchError>>,
     takes: Mutex<Duration>,
     fetches: AtomicUsize,
 }
@@ -44,7 +44,7 @@ impl Script {
 
     fn failing() -> Self {
         Self {
-            answer: Mutex::new(None),
+            answer: Mutex::new(Err(FetchError::new("status 500"))),
             takes: Mutex::new(Duration::from_millis(100)),
             fetches: AtomicUsize::new(0),
         }
@@ -57,14 +57,11 @@ impl Script {
     }
 
     fn serve_body(&self, body: &str) {
-        *self.answer.lock().unwrap() = Some(Fetched {
-            body: body.as_bytes().to_vec(),
-            ttl: TTL,
-        });
+        *self.answer.lock().unwrap() = Fetched::read(body.as_bytes(), TTL);
     }
 
     fn fail(&self) {
-        *self.answer.lock().unwrap() = None;
+        *self.answer.lock().unwrap() = Err(FetchError::new("status 500"));
     }
 
     fn takes(&self, time: Duration) {
@@ -82,8 +79,7 @@ impl Fetch for Script {
         Box::pin(async {
             let takes = *self.takes.lock().unwrap();
             sleep(takes).await;
-            let answer = self.answer.lock().unwrap().clone();
-            answer.ok_or(FetchError::new("status 500"))
+            self.answer.lock().unwrap().clone()
         })
     }
 }
