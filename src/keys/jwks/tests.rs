@@ -504,6 +504,33 @@ fn a_store_outlives_its_runtime() {
     assert!(script.fetches() > before);
 }
 
+#[test]
+fn a_fetch_under_way_elsewhere_is_not_waited_for_outside_of_a_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let script = Script::serving(&["a"]);
+    script.takes(4 * SECOND);
+    let fetch: Arc<dyn Fetch> = Arc::clone(&script) as _;
+    let clock = crate::testing::TestClock::new(UnixTime::from_secs(1_700_000_000));
+    let store = Jwks::of(ISSUER.into(), fetch).with_clock(clock);
+    runtime.block_on(async {
+        store.start();
+        sleep(SECOND).await;
+    });
+    assert_eq!(script.fetches(), 1);
+    let outside = store.key(&id("a")).now_or_never().unwrap().unwrap_err();
+    assert_eq!(
+        outside.to_string(),
+        "keys are fetched inside a tokio runtime only"
+    );
+    // Those inside get their answer.
+    assert_eq!(runtime.block_on(status(&store, "a")), 200);
+    assert_eq!(script.fetches(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn two_issuers_may_use_one_kid_and_fail_apart() {
     let (one, two) = (Script::serving(&["a"]), Script::serving(&["a", "b"]));
