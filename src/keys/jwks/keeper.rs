@@ -23,7 +23,7 @@ pub(super) async fn run(kept: Kept, mut ends: watch::Receiver<()>) {
         };
         let landed = flight.wait_for(|has_landed| *has_landed).await.is_ok();
         if let (false, Some(source)) = (landed, kept.source()) {
-            source.broken_off();
+            source.broken_off(&flight);
         }
     }
 }

@@ -231,7 +231,7 @@ impl Source {
                 .await
                 .unwrap_or_else(|_| Err(FetchError::new("no answer within 5 s")));
             if let Some(source) = source.upgrade() {
-                source.land(fetched, cause, started_at);
+                source.land(source.progress(), fetched, cause, started_at);
             }
             landed.send_replace(true);
         });
@@ -239,8 +239,13 @@ impl Source {
     }
 
     /// Puts in place what a fetch brought.
-    fn land(&self, fetched: Result<Fetched, FetchError>, cause: Cause, started_at: UnixTime) {
-        let mut progress = self.progress();
+    fn land(
+        &self,
+        mut progress: MutexGuard<'_, Progress>,
+        fetched: Result<Fetched, FetchError>,
+        cause: Cause,
+        started_at: UnixTime,
+    ) {
         progress.flight = None;
         let (change, error) = match fetched {
             Ok(Fetched { keys, ttl }) => {
@@ -305,10 +310,15 @@ impl Source {
         self.join_or_start(&mut self.progress(), Cause::Unattended)
     }
 
-    /// A fetch that ended without an outcome counts as failed, so that the wait grows.
-    pub(super) fn broken_off(&self) {
-        let error = FetchError::new("the fetch was broken off");
-        self.land(Err(error), Cause::Unattended, self.clock.now());
+    /// A fetch that ended without an outcome counts as failed, so that the wait grows. Where another
+    /// began since, that one has the say.
+    pub(super) fn broken_off(&self, flight: &Flight) {
+        let progress = self.progress();
+        let newest = progress.flight.as_ref();
+        if newest.is_some_and(|newest| newest.same_channel(flight)) {
+            let error = FetchError::new("the fetch was broken off");
+            self.land(progress, Err(error), Cause::Unattended, self.clock.now());
+        }
     }
 }
 

@@ -618,3 +618,56 @@ async fn a_fetch_that_breaks_off_is_503_and_is_not_repeated_in_a_hurry() {
     let times = broken.0.load(Ordering::SeqCst);
     assert!((3..=20).contains(&times), "{times}");
 }
+
+/// Breaks off the first time, right after somebody else got the word, and then brings sets: the
+/// second takes 4 s, the others nothing.
+#[derive(Debug, Default)]
+struct Overtaken {
+    fetches: AtomicUsize,
+    breaks_off: tokio::sync::Notify,
+}
+
+impl Fetch for Overtaken {
+    fn fetch(&self) -> Fetching<'_> {
+        let times = self.fetches.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move {
+            let kids: &[_] = match times {
+                0 => {
+                    sleep(SECOND).await;
+                    self.breaks_off.notify_one();
+                    panic!("as the test wants it")
+                }
+                1 => {
+                    sleep(4 * SECOND).await;
+                    &[("a", ONE)]
+                }
+                _ => &[("a", ONE), ("b", TWO)],
+            };
+            Fetched::read(set_of(kids).as_bytes(), TTL)
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_that_broke_off_does_not_hide_one_that_began_since() {
+    let overtaken = Arc::new(Overtaken::default());
+    let store =
+        Jwks::of(ISSUER.into(), Arc::clone(&overtaken) as _).with_clock(TokioClock(Instant::now()));
+    store.start();
+    let asks = tokio::spawn({
+        let (overtaken, store) = (Arc::clone(&overtaken), store.clone());
+        async move {
+            // It runs after the fetch broke off, and before the task that waits for it.
+            overtaken.breaks_off.notified().await;
+            status(&store, "a").await
+        }
+    });
+    sleep(4 * SECOND).await;
+    // The one under way is the only one, so that no older set can come after a newer.
+    assert_eq!(overtaken.fetches.load(Ordering::SeqCst), 2);
+    assert_eq!(asks.await.unwrap(), 200);
+    assert_eq!(status(&store, "b").await, 401);
+    sleep(10 * SECOND).await;
+    assert_eq!(status(&store, "b").await, 200);
+    assert_eq!(overtaken.fetches.load(Ordering::SeqCst), 3);
+}
