@@ -11,6 +11,10 @@ use mcp_auth::{
     SystemClock, UnixTime, VerifiedToken,
 };
 use support::redis::Server;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+};
 
 const ISSUER: &str = "https://idp.example.com";
 
@@ -27,6 +31,16 @@ fn store(server: &Server) -> RedisRevocationStore {
 
 async fn is_revoked(store: &RedisRevocationStore, token: &VerifiedToken) -> bool {
     store.status(token).await.unwrap() == Revocation::Revoked
+}
+
+/// The first one that is no error.
+async fn answer(store: &RedisRevocationStore, token: &VerifiedToken) -> Revocation {
+    loop {
+        if let Ok(status) = store.status(token).await {
+            return status;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 fn after(secs: u64) -> UnixTime {
@@ -237,4 +251,70 @@ async fn a_revocation_is_acknowledged_by_a_replica_where_there_is_one() {
         error.unwrap_err().to_string(),
         "Redis did not take the revocation"
     );
+}
+
+#[tokio::test]
+async fn a_master_that_is_made_a_replica_is_left_and_none_of_its_answers_counts() {
+    let server = Server::start();
+    let redis = Redis::from_url(&server.url()).unwrap();
+    // As long as this the question waits for another connection.
+    let store = RedisRevocationStore::new(redis.with_timeout(Duration::from_secs(2)));
+    let token = token(r#","jti":"t""#);
+    support::soon("a first answer", answer(&store, &token)).await;
+    // It has no link to the new master, and never will.
+    server.cli(["REPLICAOF", "127.0.0.1", "1"]);
+    for _ in 0..2 {
+        store.status(&token).await.unwrap_err();
+    }
+
+    // Nor does it count for whoever connects now.
+    let late = RedisRevocationStore::new(Redis::from_url(&server.url()).unwrap());
+    late.status(&token).await.unwrap_err();
+
+    // The keeper tries on, and finds a master there again.
+    server.cli(["REPLICAOF", "NO", "ONE"]);
+    let status = support::soon("an answer", answer(&store, &token)).await;
+    assert_eq!(status, Revocation::Active);
+}
+
+#[tokio::test]
+async fn the_connection_moves_to_the_master_that_an_endpoint_leads_to_by_then() {
+    let (old, new) = (Server::start(), Server::start());
+    let endpoint = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", endpoint.local_addr().unwrap());
+    let (leads_to, led_to) = tokio::sync::watch::channel(old.address());
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = endpoint.accept().await.unwrap();
+            let to = led_to.borrow().clone();
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(to).await.unwrap();
+                copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    let redis = Redis::from_url(&url).unwrap();
+    let store = RedisRevocationStore::new(redis.with_timeout(support::PATIENCE));
+    let token = token(r#","jti":"t""#);
+    assert!(!is_revoked(&store, &token).await);
+
+    leads_to.send_replace(new.address());
+    old.cli(["REPLICAOF", "127.0.0.1", "1"]);
+    store.revoke_token(ISSUER, "t", after(60)).await.unwrap();
+    assert_eq!(new.cli(["DBSIZE"]), "1");
+    assert!(is_revoked(&store, &token).await);
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_ask_for_the_role_has_answers() {
+    let server = Server::start();
+    let rights = ["~mcp-auth:*", "+ping", "+exists", "+get"];
+    let user = ["ACL", "SETUSER", "reader", "on", ">PASSWORD"];
+    server.cli([&user[..], &rights].concat());
+    let url = format!("redis://reader:PASSWORD@{}", server.address());
+    let redis = Redis::from_url(&url).unwrap();
+    let store = RedisRevocationStore::new(redis.with_timeout(support::PATIENCE));
+    assert!(!is_revoked(&store, &token(r#","jti":"t""#)).await);
+    server.cli(["SET", &format!("mcp-auth:revoked:jti:{ISSUER}|t"), "1"]);
+    assert!(is_revoked(&store, &token(r#","jti":"t""#)).await);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult,
-    Role, Value,
+    Role, ServerErrorKind, Value,
     aio::{ConnectionLike, MultiplexedConnection},
     cluster_async::ClusterConnection,
     cluster_routing::{
@@ -55,15 +55,9 @@ impl Connection {
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
         // Fails while the data is being loaded.
-        redis::cmd("PING").exec_async(&mut connection).await?;
-        // Not every user may ask for the role.
-        let role: RedisResult<Role> = redis::cmd("ROLE").query_async(&mut connection).await;
-        if let Ok(Role::Replica { .. }) = role {
-            return Err(RedisError::from((
-                ErrorKind::InvalidClientConfig,
-                "a replica answers where the master is needed",
-            )));
-        }
+        let mut ping = Pipeline::with_capacity(2);
+        ping.cmd("PING");
+        ask_master(&mut connection, ping).await?;
         Ok(Self::Node(connection))
     }
 
@@ -99,6 +93,39 @@ impl Connection {
         command.arg(1).arg(limit.as_millis().to_string());
         let replicas: u64 = redis::from_redis_value(self.ask_node_of(key, command).await?)?;
         Ok(replicas > 0)
+    }
+}
+
+/// Asks a node in one round trip, and gives its answers if it still is the master.
+///
+/// Who reads alone would never notice otherwise: a master that was made a replica keeps its
+/// connections, and goes on to answer from what it had. The role is asked last: who is the master
+/// then was it when it answered the rest. (A cluster needs none of this: there a replica redirects
+/// to the master whoever did not say `READONLY`, which is never said.)
+pub(super) async fn ask_master(
+    node: &mut MultiplexedConnection,
+    mut questions: Pipeline,
+) -> RedisResult<Vec<Value>> {
+    questions.cmd("ROLE").ignore_errors();
+    let mut answers: Vec<Value> = questions.query_async(node).await?;
+    if !is_master(answers.pop()) {
+        return Err(RedisError::from((
+            ErrorKind::Server(ServerErrorKind::ReadOnly),
+            "a replica answers where the master is needed",
+        )));
+    }
+    answers.into_iter().map(Value::extract_error).collect()
+}
+
+/// Reads the first word alone: what follows it is of many forms, and of no matter.
+fn is_master(role: Option<Value>) -> bool {
+    match role {
+        Some(Value::Array(role)) => {
+            matches!(role.first(), Some(Value::BulkString(word)) if word == b"master")
+        }
+        // Not every user may ask.
+        Some(Value::ServerError(_)) => true,
+        _ => false,
     }
 }
 

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use redis::{Cmd, Pipeline, RedisResult, Value};
 
-use super::{connection::Connection, keys};
+use super::{
+    connection::{Connection, ask_master},
+    keys,
+};
 use crate::{clock::UnixTime, error::StoreError, token::VerifiedToken};
 
 /// The questions whose answers say whether a token is revoked.
@@ -34,7 +37,7 @@ impl Question {
         })
     }
 
-    /// One round trip. In a cluster the keys are on several nodes, which are asked side by side.
+    /// One round trip. A node must say in it that it is the master. In a cluster the keys are on several nodes, which are asked side by side.
     pub(super) async fn ask(&self, connection: Connection) -> RedisResult<Answer> {
         let Connection::Node(mut node) = connection else {
             let [token, session, client] = &self.exists;
@@ -49,12 +52,12 @@ impl Question {
                 subject,
             });
         };
-        let mut pipeline = Pipeline::with_capacity(4);
+        let mut pipeline = Pipeline::with_capacity(5);
         for exists in self.exists.iter().flatten() {
             pipeline.add_command(exists.clone());
         }
         pipeline.add_command(self.subject.clone());
-        let mut answers: Vec<Value> = pipeline.query_async(&mut node).await?;
+        let mut answers = ask_master(&mut node, pipeline).await?;
         let subject = answers.pop().unwrap_or(Value::Nil);
         let exists: Vec<bool> = redis::from_redis_value(Value::Array(answers))?;
         Ok(Answer {
