@@ -9,7 +9,7 @@ use std::{
         mpsc::{self, RecvTimeoutError, Sender},
     },
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use crate::{
@@ -119,6 +119,8 @@ struct Tail {
     is_long: bool,
     /// The last bytes before `offset`.
     last: Vec<u8>,
+    /// When the file was written to, as it was before it was read.
+    modified: Option<SystemTime>,
 }
 
 impl Tail {
@@ -131,6 +133,7 @@ impl Tail {
             line: Vec::new(),
             is_long: false,
             last: Vec::new(),
+            modified: None,
         }
     }
 
@@ -155,7 +158,10 @@ impl Tail {
 
     fn is_what_it_was(&mut self) -> io::Result<bool> {
         let length = self.last.len();
-        if self.file.metadata()?.len() < self.offset {
+        let there = self.file.metadata()?;
+        let is_written = there.modified().ok() != self.modified;
+        // Written to, and yet no longer: then it was rewritten, whatever its end says.
+        if there.len() < self.offset || (there.len() == self.offset && is_written) {
             return Ok(false);
         }
         let start = self.offset.saturating_sub(length as u64);
@@ -166,6 +172,7 @@ impl Tail {
     }
 
     fn read(&mut self, mut each: impl FnMut(u64, Option<&[u8]>)) -> io::Result<()> {
+        self.modified = self.file.metadata()?.modified().ok();
         self.file.seek(SeekFrom::Start(self.offset))?;
         let mut buffer = [0; 8 * 1024];
         loop {
@@ -300,6 +307,20 @@ mod tests {
         // The same text and more of it is growth.
         fs::write(&bench.tail.path, "two\nthree\nfour\n").unwrap();
         assert_eq!(bench.poll(), ["3 four"]);
+    }
+
+    #[test]
+    fn a_file_that_was_rewritten_at_the_same_length_is_read_anew() {
+        let lines = |first: &str| format!("{first}\n{}\n", "x".repeat(2 * MAX_TAIL));
+        let mut bench = Bench::new(&lines("one"));
+        bench.poll();
+        let read = bench.tail.file.metadata().unwrap().modified().unwrap();
+        fs::write(&bench.tail.path, lines("two")).unwrap();
+        // Not every clock of a file system has moved on by now.
+        let file = File::options().append(true).open(&bench.tail.path).unwrap();
+        file.set_modified(read + Duration::from_secs(1)).unwrap();
+        assert_eq!(bench.poll().first().unwrap(), "1 two");
+        assert!(bench.poll().is_empty());
     }
 
     #[test]

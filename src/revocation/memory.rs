@@ -104,8 +104,11 @@ impl MemoryRevocationStore {
     /// hold.
     ///
     /// A line holds until the process ends, whatever becomes of the file. A file that was cut,
-    /// replaced or rotated is read anew from its start and adds to what was read before. To take a
-    /// revocation back, remove its line and restart. A file that does not exist is created.
+    /// rewritten, replaced or rotated is read anew from its start and adds to what was read before:
+    /// give a `sub` its `until` there, else it is read as of now each time. (Rename a new list over
+    /// the old one: one that is rewritten in place, grows and yet has the same 64 bytes where the
+    /// old one ended is taken for one that was appended to.) To take a revocation back, remove its
+    /// line and restart. A file that does not exist is created.
     ///
     /// The file is read by a thread of its own, that ends with the last clone of the store.
     ///
