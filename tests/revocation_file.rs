@@ -62,6 +62,20 @@ fn what_is_appended_is_in_force_within_a_second() {
 }
 
 #[test]
+fn a_last_line_without_a_newline_is_in_force_once_it_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("revoked.jsonl");
+    fs::write(&path, "{\"jti\":\"first\"}\n{\"jti\":\"last\"}").unwrap();
+    let store = MemoryRevocationStore::new();
+    store.follow_file(&path, ["https://idp"]).unwrap();
+    assert!(is_revoked(&store, "first") && is_revoked(&store, "last"));
+
+    append(&path, "\n{\"jti\":\"late\"");
+    append(&path, "}");
+    assert!(until_revoked(&store, "late") < Duration::from_secs(1));
+}
+
+#[test]
 fn a_subject_is_revoked_up_to_the_instant_that_is_named_or_when_the_line_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("revoked.jsonl");

@@ -107,7 +107,7 @@ fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// A file, how far it was read, and the line that is not yet whole.
+/// A file, how far it was read, and the line whose newline has not come.
 #[derive(Debug)]
 struct Tail {
     path: PathBuf,
@@ -115,6 +115,8 @@ struct Tail {
     offset: u64,
     number: u64,
     line: Vec<u8>,
+    /// How much of the line was handed over, where that was before its newline.
+    handed: Option<usize>,
     /// The line is too long: what is left of it is passed over.
     is_long: bool,
     /// The last bytes before `offset`.
@@ -131,6 +133,7 @@ impl Tail {
             offset: 0,
             number: 0,
             line: Vec::new(),
+            handed: None,
             is_long: false,
             last: Vec::new(),
             modified: None,
@@ -138,7 +141,8 @@ impl Tail {
     }
 
     /// Reads on, and notices that the file was cut, rewritten or replaced. Each whole line is handed
-    /// over with its number, counted from 1; `None` for one that is too long.
+    /// over with its number, counted from 1; `None` for one that is too long. A last line that is an
+    /// object is whole: its newline may never come.
     fn poll(&mut self, mut each: impl FnMut(u64, Option<&[u8]>)) -> io::Result<()> {
         if !self.is_what_it_was()? {
             self.file.rewind()?;
@@ -177,7 +181,7 @@ impl Tail {
         let mut buffer = [0; 8 * 1024];
         loop {
             let read = match self.file.read(&mut buffer) {
-                Ok(0) => return Ok(()),
+                Ok(0) => break,
                 Ok(read) => buffer.get(..read).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
@@ -189,6 +193,12 @@ impl Tail {
                 self.add(piece, &mut each);
             }
         }
+        let text = self.line.trim_ascii_end();
+        if self.handed != Some(text.len()) && line::is_object(text) {
+            each(self.number.saturating_add(1), Some(text));
+            self.handed = Some(text.len());
+        }
+        Ok(())
     }
 
     fn add(&mut self, piece: &[u8], each: &mut impl FnMut(u64, Option<&[u8]>)) {
@@ -205,8 +215,16 @@ impl Tail {
         }
         if is_whole {
             self.number = self.number.saturating_add(1);
-            each(self.number, (!self.is_long).then_some(&self.line));
+            let text = self.line.trim_ascii_end();
+            // What is in force without its newline gains nothing by it. Read again, a subject would
+            // be revoked up to a later instant.
+            if self.is_long {
+                each(self.number, None);
+            } else if self.handed != Some(text.len()) {
+                each(self.number, Some(text));
+            }
             self.line.clear();
+            self.handed = None;
             self.is_long = false;
         }
     }
@@ -278,6 +296,24 @@ mod tests {
     }
 
     #[test]
+    fn an_object_needs_no_newline_and_is_read_once() {
+        let mut bench = Bench::new("one\n{\"jti\":\"x\"");
+        assert_eq!(bench.poll(), ["1 one"]);
+        bench.append("}");
+        assert_eq!(bench.poll(), ["2 {\"jti\":\"x\"}"]);
+        assert!(bench.poll().is_empty());
+        bench.append("\r");
+        assert!(bench.poll().is_empty());
+        bench.append("\n{\"jti\":\"y\"}\n{}");
+        assert_eq!(bench.poll(), ["3 {\"jti\":\"y\"}", "4 {}"]);
+        // It went on, and is another line by now.
+        bench.append(" {}");
+        assert!(bench.poll().is_empty());
+        bench.append("\n");
+        assert_eq!(bench.poll(), ["4 {} {}"]);
+    }
+
+    #[test]
     fn a_long_line_is_passed_over_and_the_next_holds() {
         let fits = "x".repeat(MAX_LINE);
         let mut bench = Bench::new(&format!("{fits}\n{fits}x\nnext\n{fits}"));
@@ -333,6 +369,11 @@ mod tests {
         assert_eq!(bench.poll(), ["2 late", "1 one", "2 new"]);
         bench.append("more\n");
         assert_eq!(bench.poll(), ["3 more"]);
+        // What is written last before a file is left may have no newline.
+        bench.append("{}");
+        fs::rename(&bench.tail.path, bench.dir.path().join("old")).unwrap();
+        fs::write(&bench.tail.path, "").unwrap();
+        assert_eq!(bench.poll(), ["4 {}"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{clock::UnixTime, revocation::entries::Entries, token::Name};
 
@@ -15,6 +15,11 @@ struct Line {
     client_id: Option<String>,
     sub: Option<String>,
     until: Option<u64>,
+}
+
+/// Whether these bytes are one whole object, to which nothing can be added.
+pub(super) fn is_object(line: &[u8]) -> bool {
+    line.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(line).is_ok()
 }
 
 /// Puts the line in force. The error says what is wrong in words of ours: what stands in the line

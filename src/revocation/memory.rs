@@ -99,9 +99,9 @@ impl MemoryRevocationStore {
     /// `{"sub":"…","until":<unix seconds>}`, each with an `"iss"`, which may be left out where there
     /// is one issuer. Here `until` is the instant up to which tokens were issued; without it, it is
     /// when the line is read. When this returns, what the file holds is in force; what is appended
-    /// later is within half a second. A last line waits for its newline. A line that says nothing
-    /// that can be understood, or is longer than 16 KiB, is logged by its number, and the others
-    /// hold.
+    /// later is within half a second. A last line without a newline is in force as soon as it is a
+    /// whole object, and waits until it is. A line that says nothing that can be understood, or is
+    /// longer than 16 KiB, is logged by its number, and the others hold.
     ///
     /// A line holds until the process ends, whatever becomes of the file. A file that was cut,
     /// rewritten, replaced or rotated is read anew from its start and adds to what was read before:
