@@ -94,7 +94,10 @@ impl RateLimitStore for RedisRateLimitStore {
 struct Local {
     /// As they were in Redis when it last answered.
     seen: MemoryRateLimitStore,
-    /// Those that were taken from since.
+    /// Those that were asked for since, by which this instance judges. A count that was never seen
+    /// is taken to be spent but for one unit.
+    judged: MemoryRateLimitStore,
+    /// The same without what was only assumed: this is what Redis is told.
     taken: MemoryRateLimitStore,
     is_alone: AtomicBool,
 }
@@ -109,6 +112,7 @@ impl Local {
     /// Redis has answered.
     fn saw(&self, key: &RateKey, quota: &Quota, whole_at: UnixTime, now: UnixTime) {
         self.seen.keep(key, quota, whole_at, now);
+        self.judged.forget(key);
         self.taken.forget(key);
         if self.is_alone.load(Ordering::Relaxed) && self.is_alone.swap(false, Ordering::Relaxed) {
             tracing::info!("limits are shared again");
@@ -129,10 +133,14 @@ impl Local {
             tracing::warn!(error, "limits are counted by this instance alone");
         }
         let but_one = quota.interval().saturating_mul(quota.burst().get() - 1);
-        let last = self.seen.whole_at(key);
-        let last = last.unwrap_or_else(|| now.saturating_add(but_one));
-        let verdict = self.taken.take_from(key, quota, cost, now, last);
+        let seen = self.seen.whole_at(key);
+        let assumed = seen.unwrap_or_else(|| now.saturating_add(but_one));
+        let verdict = self.judged.take_from(key, quota, cost, now, assumed);
         let verdict = verdict.unwrap_or_else(|| Verdict::limited(quota.interval()));
+        if matches!(verdict, Verdict::Allowed { .. }) {
+            let seen = seen.unwrap_or(UnixTime::EPOCH);
+            self.taken.take_from(key, quota, cost, now, seen);
+        }
         verdict.by_local_count()
     }
 }
@@ -168,5 +176,29 @@ mod tests {
         assert_eq!(take(&stranger, now), allowed(0));
         assert_eq!(take(&stranger, now), limited);
         assert_eq!(take(&stranger, after(1)), allowed(0));
+    }
+
+    #[test]
+    fn redis_is_told_what_was_taken_and_not_what_was_assumed() {
+        let (local, error) = (Local::default(), StoreError::new("down"));
+        let quota = Quota::new(NonZeroU32::new(60).unwrap(), Duration::from_secs(60));
+        let now = UnixTime::from_secs(1_700_000_000);
+        let after = |secs| now.saturating_add(Duration::from_secs(secs));
+        let key = RateKey::new("stranger");
+        let take = |now| local.take(&key, &quota, 1, now, &error);
+        let missing = |now| local.missing(&key, now).as_secs();
+        assert_eq!(take(now), Verdict::allowed(0).by_local_count());
+        assert_eq!(missing(now), 60);
+        // What is refused is not taken.
+        let limited = Verdict::limited(Duration::from_secs(59)).by_local_count();
+        assert_eq!(take(after(1)), limited);
+        assert_eq!(missing(after(1)), 59);
+        assert_eq!(take(after(60)), Verdict::allowed(0).by_local_count());
+        assert_eq!(missing(after(60)), 60);
+        // Redis has been told, and what it answered is all that counts from here on.
+        local.saw(&key, &quota, after(180), after(60));
+        assert_eq!(missing(after(60)), 0);
+        assert_eq!(take(after(60)), Verdict::allowed(57).by_local_count());
+        assert_eq!(missing(after(60)), 180);
     }
 }
