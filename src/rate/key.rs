@@ -18,7 +18,8 @@ pub struct RateKey {
 /// What else a count can belong to.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Parts {
-    pub(crate) client_id: Option<Arc<str>>,
+    /// The issuer, and what it calls the client.
+    pub(crate) client: Option<(Arc<str>, Arc<str>)>,
     pub(crate) tool: Option<TargetName>,
     pub(crate) session: Option<Arc<str>>,
     pub(crate) peer: Option<IpAddr>,
@@ -26,7 +27,7 @@ pub(crate) struct Parts {
 
 impl Parts {
     const NONE: Self = Self {
-        client_id: None,
+        client: None,
         tool: None,
         session: None,
         peer: None,
@@ -38,7 +39,7 @@ impl fmt::Debug for Parts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let session = self.session.as_ref().map(|_| format_args!(".."));
         f.debug_struct("Parts")
-            .field("client_id", &self.client_id)
+            .field("client", &self.client)
             .field("tool", &self.tool)
             .field("session", &session)
             .field("peer", &self.peer)
@@ -65,10 +66,11 @@ impl RateKey {
         self
     }
 
-    /// One count a client, whoever uses it.
+    /// One count a client, whoever uses it: by its issuer and its `client_id`, which is unique
+    /// within the issuer only.
     #[must_use]
-    pub fn with_client_id(self, client_id: Option<Arc<str>>) -> Self {
-        self.with(|parts| parts.client_id = client_id)
+    pub fn with_client(self, issuer: Arc<str>, client_id: Arc<str>) -> Self {
+        self.with(|parts| parts.client = Some((issuer, client_id)))
     }
 
     /// One count a tool.
@@ -149,7 +151,8 @@ mod tests {
             bare.clone(),
             RateKey::new("x"),
             bare.clone().with_principal(alice.clone()),
-            bare.clone().with_client_id(Some("x".into())),
+            bare.clone().with_client("i".into(), "x".into()),
+            bare.clone().with_client("j".into(), "x".into()),
             bare.clone().with_tool(Some("x".into())),
             bare.clone().with_session(Some("x".into())),
             bare.clone().with_peer([127, 0, 0, 1].into()),
@@ -174,7 +177,7 @@ mod tests {
             .with_session(Some("s3ss10n".into()));
         assert_eq!(
             format!("{:?}", key.parts),
-            r#"Some(Parts { client_id: None, tool: Some("echo"), session: Some(..), peer: None })"#
+            r#"Some(Parts { client: None, tool: Some("echo"), session: Some(..), peer: None })"#
         );
     }
 

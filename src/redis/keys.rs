@@ -28,7 +28,7 @@ pub(super) fn revoked(kind: &str, iss: &str, id: &str) -> Result<String, StoreEr
 }
 
 /// The key of a count: `mcp-auth:limit:<name>:<iss>|<sub>|<client_id>`, and what else it belongs
-/// to. What could be taken for two parts, or for a hash, is hashed, so that no two callers share a
+/// to, each as `|<what>=<id>`; one a client has `|client_iss=<iss>|client=<client_id>`. What could be taken for two parts, or for a hash, is hashed, so that no two callers share a
 /// key.
 pub(super) fn limit(key: &RateKey) -> String {
     let mut text = String::from("mcp-auth:limit:");
@@ -50,12 +50,13 @@ pub(super) fn limit(key: &RateKey) -> String {
         push(&mut text, value, hashed || is_hashed(value, &['|']));
     };
     let Parts {
-        client_id,
+        client,
         tool,
         session,
         peer,
     } = key.parts();
-    if let Some(client_id) = client_id {
+    if let Some((issuer, client_id)) = client {
+        more("client_iss", issuer, false);
         more("client", client_id, false);
     }
     if let Some(tool) = tool {
@@ -142,6 +143,10 @@ mod tests {
                 "https://idp|alice||tool=echo",
             ),
             (
+                RateKey::new("calls").with_client("https://idp".into(), "app".into()),
+                "|client_iss=https://idp|client=app",
+            ),
+            (
                 RateKey::new("calls").with_peer([127, 0, 0, 1].into()),
                 "|peer=127.0.0.1",
             ),
@@ -173,8 +178,10 @@ mod tests {
             of("i", "a", None).with_tool(Some("x".into())),
             of("i", "a", None).with_tool(Some("".into())),
             of("i", "a", None).with_session(Some("x".into())),
-            of("i", "a", None).with_client_id(Some("x".into())),
-            RateKey::new("calls").with_client_id(Some("x".into())),
+            of("i", "a", None).with_client("i".into(), "x".into()),
+            RateKey::new("calls").with_client("i".into(), "x".into()),
+            RateKey::new("calls").with_client("j".into(), "x".into()),
+            RateKey::new("calls").with_client("i|client=j".into(), "x".into()),
             RateKey::new("calls:i|a|"),
             RateKey::new("calls"),
         ];

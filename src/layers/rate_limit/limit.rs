@@ -1,6 +1,6 @@
 //! What is counted, for whom, and how much.
 
-use std::{borrow::Cow, net::IpAddr, num::NonZeroU32};
+use std::{borrow::Cow, net::IpAddr, num::NonZeroU32, sync::Arc};
 
 use http::{Extensions, HeaderMap};
 
@@ -122,7 +122,8 @@ impl RateLimit {
         self
     }
 
-    /// Counts for all principals of a client together (`client_id`).
+    /// Counts for all principals of a client together (issuer and `client_id`). Who has no
+    /// `client_id` is counted alone.
     pub const fn per_client(mut self) -> Self {
         self.by.principal = false;
         self.by.client = true;
@@ -189,11 +190,11 @@ impl RateLimit {
     fn base_key(&self, known: &Known<'_>) -> RateKey {
         let mut key = self.key.clone();
         if let Some(principal) = known.token.map(VerifiedToken::principal) {
-            if self.by.principal {
+            let client_id = principal.client_id().filter(|_| self.by.client);
+            if let Some(client_id) = client_id {
+                key = key.with_client(Arc::clone(principal.issuer()), Arc::clone(client_id));
+            } else if self.by.principal || self.by.client {
                 key = key.with_principal(principal.clone());
-            }
-            if self.by.client {
-                key = key.with_client_id(principal.client_id().cloned());
             }
         }
         if self.by.session {
@@ -218,5 +219,50 @@ impl RateLimit {
             .iter()
             .find(|(pattern, _)| fits(pattern))
             .map_or(NonZeroU32::MIN, |(_, cost)| *cost)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::token::Claims;
+
+    /// Whose count a request is that bears these claims.
+    fn key(limit: &RateLimit, claims: &str) -> RateKey {
+        let claims = format!(r#"{{"exp":4000000000,{claims}}}"#);
+        let token = VerifiedToken::assertion(Claims::from_json(&claims).unwrap());
+        limit.base_key(&Known {
+            headers: &HeaderMap::new(),
+            extensions: &Extensions::new(),
+            token: Some(&token),
+            asked: None,
+        })
+    }
+
+    #[test]
+    fn a_client_is_one_of_its_issuer_and_who_has_none_is_alone() {
+        let quota = Quota::per_minute(NonZeroU32::MIN);
+        let limit = RateLimit::new("calls", quota).per_client();
+        let key = |claims| key(&limit, claims);
+        let app = key(r#""iss":"i","sub":"alice","client_id":"app""#);
+        for (claims, is_same) in [
+            (r#""iss":"i","sub":"bob","client_id":"app""#, true),
+            (r#""iss":"i","sub":"bob","azp":"app""#, true),
+            (r#""iss":"j","sub":"alice","client_id":"app""#, false),
+            (r#""iss":"i","sub":"alice","client_id":"other""#, false),
+            (r#""iss":"i","sub":"alice""#, false),
+        ] {
+            assert_eq!(key(claims) == app, is_same, "{claims}");
+        }
+        let alone = [
+            r#""iss":"i","sub":"alice""#,
+            r#""iss":"i","sub":"bob""#,
+            r#""iss":"j","sub":"alice""#,
+        ];
+        let counts: HashSet<_> = alone.into_iter().map(|it| key(it).hash128()).collect();
+        assert_eq!(counts.len(), 3);
     }
 }
