@@ -172,9 +172,20 @@ async fn what_is_said_twice_holds_for_the_longer_time_and_the_later_instant() {
     assert!(value == "2000" && ttl > 90, "{value} {ttl}");
     assert_eq!(says(1, UnixTime::MAX).await, ("2000".to_owned(), -1));
     assert_eq!(says(3000, after(10)).await, ("3000".to_owned(), -1));
-    // An operator's word for ever is not made shorter.
-    server.cli(["SET", &key, "yes"]);
-    assert_eq!(says(9000, after(10)).await, ("yes".to_owned(), -1));
+    // An operator's word for ever is not made shorter, whatever the word is.
+    let issued_later = token(r#","iat":4000000000"#);
+    for word in ["yes", "1.5", "-1", "0x10", "1e3", "+1", "1 1"] {
+        server.cli(["SET", &key, word]);
+        assert!(is_revoked(&store, &issued_later).await, "{word}");
+        assert_eq!(says(9000, after(10)).await, (word.to_owned(), -1));
+        assert!(is_revoked(&store, &issued_later).await, "{word}");
+    }
+    // What is an instant is compared, blanks or not.
+    for word in ["1", " 01\t"] {
+        server.cli(["SET", &key, word]);
+        assert!(!is_revoked(&store, &issued_later).await, "{word}");
+        assert_eq!(says(9000, after(10)).await, ("9000".to_owned(), -1));
+    }
 }
 
 #[tokio::test]

@@ -88,9 +88,11 @@ impl Answer {
     /// Whether the token is revoked that was issued at this instant.
     pub(super) fn names(&self, issued_at: Option<UnixTime>) -> bool {
         let up_to = self.subject.as_deref().map(|text| {
+            let text = std::str::from_utf8(text.trim_ascii()).ok();
+            let number = text.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
             // What is no number was meant to revoke, and does.
-            let text = std::str::from_utf8(text).ok();
-            text.and_then(|text| text.trim().parse().ok())
+            number
+                .and_then(|text| text.parse().ok())
                 .unwrap_or(u64::MAX)
         });
         let named = up_to.is_some_and(|up_to| issued_at.is_none_or(|at| at.as_secs() <= up_to));
@@ -124,6 +126,11 @@ mod tests {
             "100.5",
             "99999999999999999999",
             "\u{0}",
+            "0x10",
+            // The script that revokes reads just the same.
+            "+100",
+            "\u{b}100",
+            "\u{a0}100",
         ] {
             assert!(names(text, Some(4_000_000_000)), "{text}");
         }

@@ -17,14 +17,16 @@ use crate::{
 const WRITE: Duration = Duration::from_secs(5);
 const REPLICA: Duration = Duration::from_secs(2);
 
-/// What is said twice holds for the longer time, and up to the later instant.
+/// What is said twice holds for the longer time, and up to the later instant. What `Answer::names`
+/// takes for no instant is for ever, and stays: `tonumber` alone would take more for one.
 ///
 /// `KEYS[1]`: the key. `ARGV`: the value, and the seconds that it is to hold, 0 for ever.
 static REVOKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
 local value, old = ARGV[1], redis.call('GET', KEYS[1])
-if old and not (tonumber(old) and tonumber(old) < tonumber(value)) then value = old end
+local up_to = old and string.match(old, '^[ \t\n\f\r]*(%d+)[ \t\n\f\r]*$')
+if old and not (up_to and tonumber(up_to) < tonumber(value)) then value = old end
 local ttl = redis.call('TTL', KEYS[1])
 local holds = tonumber(ARGV[2])
 if ttl == -1 or holds == 0 then
