@@ -3,17 +3,17 @@
 use std::{
     fmt,
     future::Future,
-    pin::pin,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
-use tokio::{runtime::Handle, task::AbortHandle, time::timeout};
+use tokio::{runtime::Handle, task::AbortHandle};
 
 use super::{
     connection::Connection,
     keeper::{Shared, is_lost, keep},
+    patience::in_time,
     url::Address,
 };
 use crate::error::{ConfigError, StoreError};
@@ -37,7 +37,7 @@ const TIMEOUT: Duration = Duration::from_millis(50);
 /// One connection carries all questions at a time. It is made at the first question, or by
 /// [`start`](Self::start), and made anew whenever it is lost. A question has 50 ms, the wait for a
 /// connection included; after five failures in a row the circuit breaker opens: until a new
-/// connection answers, which is tried once a second, every question fails at once. Where sentinels
+/// connection answers within that time, which is tried once a second, every question fails at once. Where sentinels
 /// name another master, the connection moves there. A node that became a replica is left, and none
 /// of its answers counts: it is asked for its `ROLE` with every question about a revocation. (A user
 /// who may not ask that does not notice.)
@@ -86,6 +86,7 @@ impl Redis {
     /// Begins to connect, so that no caller waits for it. Does nothing outside of a tokio runtime;
     /// the first question does it then.
     pub fn start(&self) {
+        self.kept.shared.waits_for(self.timeout);
         if let Ok(runtime) = Handle::try_current() {
             self.kept.keeper.get_or_init(|| {
                 let keeping = keep(Arc::clone(&self.kept.shared));
@@ -153,20 +154,6 @@ impl Drop for Kept {
     }
 }
 
-/// Waits for an answer, in slices that count as long as they were meant to be: the time in which a
-/// busy machine kept this process from running is not held against Redis, whose answer may lie
-/// there unread.
-async fn in_time<F: Future>(limit: Duration, question: F) -> Option<F::Output> {
-    const SLICES: u32 = 5;
-    let mut question = pin!(question);
-    for _ in 0..SLICES {
-        if let Ok(answer) = timeout(limit / SLICES, &mut question).await {
-            return Some(answer);
-        }
-    }
-    None
-}
-
 /// Whether the error tells of Redis as a whole, and not of one key or command: those must not stop
 /// the questions of others.
 fn is_outage(error: &RedisError) -> bool {
@@ -179,29 +166,4 @@ fn is_outage(error: &RedisError) -> bool {
                 | ErrorKind::ClusterConnectionNotFound
                 | ErrorKind::AuthenticationFailed
         )
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::{sync::oneshot, time::advance};
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn only_time_in_which_the_process_ran_counts() {
-        let limit = Duration::from_millis(50);
-        let start = tokio::time::Instant::now();
-        assert_eq!(in_time(limit, std::future::pending::<()>()).await, None);
-        let took = start.elapsed();
-        assert!((50..=55).contains(&took.as_millis()), "{took:?}");
-
-        let (answer, question) = oneshot::channel();
-        let waiting = tokio::spawn(in_time(limit, question));
-        tokio::task::yield_now().await;
-        // The whole machine slept.
-        advance(Duration::from_secs(9)).await;
-        tokio::task::yield_now().await;
-        assert!(!waiting.is_finished() && answer.send("late").is_ok());
-        assert_eq!(waiting.await.ok().flatten(), Some(Ok("late")));
-    }
 }

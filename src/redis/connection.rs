@@ -29,36 +29,43 @@ pub(super) enum Connection {
 impl Connection {
     /// Connects to the node that takes writes, or to a cluster, and waits for an answer.
     pub(super) async fn open(address: &Address) -> RedisResult<Self> {
-        match address {
-            Address::Standalone(client) => Self::to_master(client).await,
+        let connection = match address {
+            Address::Standalone(client) => Self::to_node(client).await?,
             Address::Sentinel(sentinels) => {
-                Self::to_master(&sentinels.client()?.async_get_client().await?).await
+                Self::to_node(&sentinels.client()?.async_get_client().await?).await?
             }
-            Address::Cluster(client) => {
-                let mut connection = client.get_async_connection().await?;
+            Address::Cluster(client) => Self::Cluster(client.get_async_connection().await?),
+        };
+        connection.ping().await?;
+        Ok(connection)
+    }
+
+    async fn to_node(client: &Client) -> RedisResult<Self> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(NODE))
+            // Each question has a timeout of its own.
+            .set_response_timeout(None);
+        let connection = client.get_multiplexed_async_connection_with_config(&config);
+        connection.await.map(Self::Node)
+    }
+
+    /// Fails while the data is being loaded, and where no master answers.
+    pub(super) async fn ping(&self) -> RedisResult<()> {
+        match self.clone() {
+            Self::Node(mut connection) => {
+                let mut ping = Pipeline::with_capacity(2);
+                ping.cmd("PING");
+                ask_master(&mut connection, ping).await?;
+            }
+            Self::Cluster(mut connection) => {
                 let all = MultipleNodeRoutingInfo::AllMasters;
                 let routing = RoutingInfo::MultiNode((all, Some(ResponsePolicy::AllSucceeded)));
                 connection
                     .route_command(redis::cmd("PING"), routing)
                     .await?;
-                Ok(Self::Cluster(connection))
             }
         }
-    }
-
-    async fn to_master(client: &Client) -> RedisResult<Self> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(NODE))
-            // Each question has a timeout of its own.
-            .set_response_timeout(None);
-        let mut connection = client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await?;
-        // Fails while the data is being loaded.
-        let mut ping = Pipeline::with_capacity(2);
-        ping.cmd("PING");
-        ask_master(&mut connection, ping).await?;
-        Ok(Self::Node(connection))
+        Ok(())
     }
 
     /// Sends a command to the node that holds a key.

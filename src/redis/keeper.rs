@@ -2,7 +2,10 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -15,6 +18,7 @@ use tokio::{
 use super::{
     breaker::Breaker,
     connection::{Connection, MasterWatch},
+    patience::in_time,
     url::Address,
 };
 
@@ -35,6 +39,8 @@ pub(super) struct Shared {
     pub(super) address: Address,
     breaker: Mutex<Breaker>,
     live: watch::Sender<Option<Live>>,
+    /// How long the most patient waits for an answer, in microseconds.
+    patience: AtomicU64,
 }
 
 impl Shared {
@@ -43,7 +49,15 @@ impl Shared {
             address,
             breaker: Mutex::default(),
             live: watch::Sender::new(None),
+            patience: AtomicU64::new(0),
         }
+    }
+
+    /// Somebody waits so long for an answer. The most patient counts: while there are answers for
+    /// one of them, Redis is well.
+    pub(super) fn waits_for(&self, timeout: Duration) {
+        let micros = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
+        self.patience.fetch_max(micros, Ordering::Relaxed);
     }
 
     pub(super) fn breaker(&self) -> MutexGuard<'_, Breaker> {
@@ -121,9 +135,14 @@ pub(super) async fn keep(shared: Arc<Shared>) {
 
 async fn connect(shared: &Shared) -> Connection {
     let mut said = String::new();
+    if shared.breaker().is_open() {
+        // It may well take connections, and answer too late.
+        let next = shared.breaker().next_attempt(Instant::now());
+        sleep_until(next.into()).await;
+    }
     loop {
         let attempted = Instant::now();
-        let error = match timeout(CONNECT, Connection::open(&shared.address)).await {
+        let error = match timeout(CONNECT, open(shared)).await {
             Ok(Ok(connection)) => return connection,
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),
@@ -136,6 +155,18 @@ async fn connect(shared: &Shared) -> Connection {
         let next = shared.breaker().next_attempt(attempted);
         sleep_until(next.into()).await;
     }
+}
+
+/// Opens a connection. One that is to close the breaker must answer in the time that a question
+/// has: else the next questions would open it again.
+async fn open(shared: &Shared) -> RedisResult<Connection> {
+    let connection = Connection::open(&shared.address).await?;
+    if shared.breaker().is_open() {
+        let patience = Duration::from_micros(shared.patience.load(Ordering::Relaxed));
+        let answer = in_time(patience, connection.ping()).await;
+        answer.unwrap_or_else(|| Err((ErrorKind::Io, "it answers too late").into()))?;
+    }
+    Ok(connection)
 }
 
 /// Completes when the sentinels name another master than at first.

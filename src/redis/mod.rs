@@ -9,6 +9,7 @@ mod client;
 mod connection;
 mod keeper;
 mod keys;
+mod patience;
 mod question;
 mod rate;
 mod revocation;
