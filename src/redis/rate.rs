@@ -30,6 +30,10 @@ use crate::{
 /// that [`MemoryRateLimitStore`](crate::MemoryRateLimitStore) gives. (Quotas that take more than
 /// 104 days to refill are counted in microseconds instead of nanoseconds, and end at 285 years.)
 ///
+/// Limits of one name on one Redis must have one quota. A count is kept as the time that it takes to
+/// be whole again, and never as more than the quota of whoever asks refills in: `60/s` cuts what is
+/// owed to `2/h` to a second, for both. (So nobody waits for an old quota when it is replaced.)
+///
 /// While Redis does not answer, a count of this instance stands in: it goes on from what it last
 /// saw, and says so ([`Verdict::Allowed`]'s `local`). Whom it never saw it gives one unit and the
 /// refill from there on, and no burst. When Redis is back it is told what was taken meanwhile. The
