@@ -37,10 +37,10 @@ const TIMEOUT: Duration = Duration::from_millis(50);
 /// One connection carries all questions at a time. It is made at the first question, or by
 /// [`start`](Self::start), and made anew whenever it is lost. A question has 50 ms, the wait for a
 /// connection included; after five failures in a row the circuit breaker opens: until a new
-/// connection answers within that time, which is tried once a second, every question fails at once. Where sentinels
-/// name another master, the connection moves there. A node that became a replica is left, and none
-/// of its answers counts: it is asked for its `ROLE` with every question about a revocation. (A user
-/// who may not ask that does not notice.)
+/// connection answers within that time, which is tried once a second, every question fails at once.
+/// Where sentinels name another master, the connection moves there. A node that became a replica is
+/// left, and none of its answers counts: it is asked for its `ROLE` with every question about a
+/// revocation. (A user who may not ask that does not notice.)
 ///
 /// Clones share the connection, which lives on the runtime of the first question.
 ///

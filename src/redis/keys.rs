@@ -28,8 +28,8 @@ pub(super) fn revoked(kind: &str, iss: &str, id: &str) -> Result<String, StoreEr
 }
 
 /// The key of a count: `mcp-auth:limit:<name>:<iss>|<sub>|<client_id>`, and what else it belongs
-/// to, each as `|<what>=<id>`; one a client has `|client_iss=<iss>|client=<client_id>`. What could be taken for two parts, or for a hash, is hashed, so that no two callers share a
-/// key.
+/// to, each as `|<what>=<id>`; one a client has `|client_iss=<iss>|client=<client_id>`. What could be
+/// taken for two parts, or for a hash, is hashed, so that no two callers share a key.
 pub(super) fn limit(key: &RateKey) -> String {
     let mut text = String::from("mcp-auth:limit:");
     part(&mut text, &key.limit, &[':', '|']);

@@ -37,7 +37,8 @@ impl Question {
         })
     }
 
-    /// One round trip. A node must say in it that it is the master. In a cluster the keys are on several nodes, which are asked side by side.
+    /// One round trip. A node must say in it that it is the master. In a cluster the keys are on
+    /// several nodes, which are asked side by side.
     pub(super) async fn ask(&self, connection: Connection) -> RedisResult<Answer> {
         let Connection::Node(mut node) = connection else {
             let [token, session, client] = &self.exists;
