@@ -27,6 +27,8 @@ use std::{
 };
 
 use args::{Args, Fault, Refusal};
+use mcp_auth::JsonLinesSink;
+use tokio::runtime::Runtime;
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
     fmt,
@@ -34,14 +36,33 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+/// How long tasks may take to be dropped at the end.
+const DROP: Duration = Duration::from_millis(500);
 /// How long the audit log may take to be written at the end.
 const FLUSH: Duration = Duration::from_secs(2);
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     log_to_stderr();
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("no runtime: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let outcome = runtime.block_on(run());
+    // What is dropped here may be audited. Nobody waits for a name that is being looked up: that
+    // cannot be broken off, and takes as long as the name servers are silent.
+    runtime.shutdown_timeout(DROP);
+    match outcome {
+        Ok(audit) => {
+            if let Some(audit) = audit
+                && !audit.flush(FLUSH)
+            {
+                eprintln!("the audit log could not be written to its end");
+            }
+            ExitCode::SUCCESS
+        }
         Err(Refusal::Help(text)) => {
             print!("{text}");
             ExitCode::SUCCESS
@@ -53,10 +74,12 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<(), Refusal> {
+/// Gives the audit log, which is to be flushed once nothing can be audited any more.
+async fn run() -> Result<Option<JsonLinesSink>, Refusal> {
     let mut args = env::args_os();
     if args.nth(1).is_some_and(|first| first == "revoke") {
-        return revoke::run(iter::once("gateway revoke".into()).chain(args)).await;
+        revoke::run(iter::once("gateway revoke".into()).chain(args)).await?;
+        return Ok(None);
     }
     let stop = serve::signalled().map_err(|error| Fault::new("signals", error))?;
     let is_bare = env::args_os().len() <= 1 && !env::vars_os().any(|(name, _)| is_ours(&name));
@@ -75,13 +98,7 @@ async fn run() -> Result<(), Refusal> {
         eprintln!("listening on http://{addr}");
     }
     serve::serve(gateway.listener, gateway.service, stop).await;
-    if let Some(audit) = gateway.audit {
-        let flushed = tokio::task::spawn_blocking(move || audit.flush(FLUSH)).await;
-        if !flushed.unwrap_or(false) {
-            eprintln!("the audit log could not be written to its end");
-        }
-    }
-    Ok(())
+    Ok(gateway.audit)
 }
 
 fn is_ours(name: &std::ffi::OsStr) -> bool {
