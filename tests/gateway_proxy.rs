@@ -17,6 +17,7 @@ use std::{
     fs::OpenOptions,
     io::Write,
     path::PathBuf,
+    process::Command,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -571,6 +572,55 @@ async fn a_signal_ends_it_in_good_order() {
     );
     assert_eq!(lines[21]["tool"], "list_notes");
     assert_eq!(lines[21]["cancelled"], true);
+}
+
+#[tokio::test]
+async fn a_reader_of_the_audit_log_that_hangs_holds_up_no_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("audit");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    // Opened for both, so that nobody waits for the other side. Nothing is ever read from it.
+    let mut both = OpenOptions::new();
+    let _reader = both.read(true).write(true).open(&pipe).unwrap();
+    let upstream = Upstream::start(|_| std::future::pending()).await;
+    let issuer = TestIssuer::start().unwrap();
+    let (to, url) = (upstream.url(), issuer.url());
+    let mut all = vec!["--upstream", &to, "--issuer", url, "--no-key-map"];
+    all.extend(["--audience", AUDIENCE]);
+    all.extend(["--audit-log", pipe.to_str().unwrap()]);
+    let mut gateway = Gateway::start(all, []).await;
+    // More events than a pipe holds (64 KiB), of 300 bytes each at least.
+    let client = reqwest::Client::new();
+    for _ in 0..400 {
+        let response = soon("an answer", client.get(gateway.url("/mcp")).send()).await;
+        assert_eq!(response.unwrap().status(), 401);
+    }
+    let claims = issuer.claims().subject("alice").audience(AUDIENCE);
+    let stuck = client
+        .post(gateway.url("/mcp"))
+        .bearer_auth(issuer.token(&claims))
+        .header("content-type", "application/json")
+        .body(call("get_note").to_string());
+    let stuck = tokio::spawn(stuck.send());
+    eventually("the call", || (upstream.seen().len() == 1).then_some(())).await;
+
+    let told = Instant::now();
+    gateway.signal("TERM").await;
+    let status = gateway.ended().await;
+    let took = told.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(status.code(), Some(0));
+    stuck.await.unwrap().unwrap_err();
+    gateway
+        .stderr()
+        .wait_for("the audit log could not be written to its end")
+        .await;
 }
 
 #[tokio::test]

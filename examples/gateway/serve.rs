@@ -42,7 +42,7 @@ const HEAD_BYTES: u32 = 64 * 1024;
 /// How long requests in flight may go on after the signal, streams that answer one included.
 const DRAIN: Duration = Duration::from_secs(5);
 /// How long what was told to end may take before it is cut off.
-const CLOSE: Duration = Duration::from_secs(2);
+const CLOSE: Duration = Duration::from_secs(1);
 
 /// Completes at the first SIGTERM or SIGINT after the call.
 pub(crate) fn signalled() -> std::io::Result<impl Future<Output = ()>> {
@@ -57,7 +57,7 @@ pub(crate) fn signalled() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 /// Serves HTTP/1.1 and HTTP/2 until `stop` completes; then takes no new connections, lets requests
-/// in flight end, closes streams, and returns within seven seconds.
+/// in flight end, closes streams, and returns within six seconds.
 pub(crate) async fn serve<S, B>(listener: TcpListener, service: S, stop: impl Future<Output = ()>)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>

@@ -34,8 +34,9 @@ const LAST_FLUSH: Duration = Duration::from_secs(5);
 /// until writing works again, and the batch that met it is not written again; a line that was torn
 /// by it ends before the next one begins.
 ///
-/// When the last clone is dropped, it waits up to 5 seconds for what is left to be written. Call
-/// [`flush`](Self::flush) first where you want to know, or where the thread must not wait.
+/// When the last clone is dropped, it waits up to 5 seconds for what is left to be written, unless
+/// a [`flush`](Self::flush) has waited for that in vain. Call it first where you want to know, or
+/// where the thread must not wait.
 ///
 /// ```
 /// use std::{fs::File, time::Duration};
@@ -112,9 +113,14 @@ struct Handle(Arc<Shared>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.state().closed = true;
+        let mut state = self.0.state();
+        state.closed = true;
+        let may_wait = !state.waited_in_vain;
+        drop(state);
         self.0.to_write.notify_all();
-        self.0.flush(LAST_FLUSH);
+        if may_wait {
+            self.0.flush(LAST_FLUSH);
+        }
     }
 }
 
@@ -132,6 +138,8 @@ struct State {
     settled: u64,
     /// How many wait for a flush.
     flushing: usize,
+    /// A flush had to give up, and what it waited for is not all written since.
+    waited_in_vain: bool,
     closed: bool,
     ended: bool,
 }
@@ -142,6 +150,7 @@ impl Default for State {
             queue: Queue::new(CAPACITY),
             settled: 0,
             flushing: 0,
+            waited_in_vain: false,
             closed: false,
             ended: false,
         }
@@ -181,7 +190,9 @@ impl Shared {
             })
             .unwrap_or_else(PoisonError::into_inner);
         state.flushing -= 1;
-        state.settled >= target
+        let is_settled = state.settled >= target;
+        state.waited_in_vain = !is_settled;
+        is_settled
     }
 
     /// The thread: until the sink is closed and everything is written.
@@ -197,6 +208,9 @@ impl Shared {
             }
             let mut state = self.state();
             state.settled = state.queue.first_number();
+            if state.queue.is_empty() {
+                state.waited_in_vain = false;
+            }
             drop(state);
             self.written.notify_all();
         }
@@ -428,6 +442,24 @@ mod tests {
         assert_eq!(users.len(), 1 + CAPACITY);
         assert_eq!(users[users.len() - 2..], ["newest", "failed"]);
         assert_eq!(sink.dropped(), 2);
+    }
+
+    #[test]
+    fn who_waited_in_vain_does_not_wait_again() {
+        let (paper, permit) = Paper::gated();
+        let sink = JsonLinesSink::new(paper.clone()).unwrap();
+        allow(&sink, "late");
+        assert!(!sink.flush(Duration::from_millis(1)));
+        let since = Instant::now();
+        drop(sink.clone());
+        drop(sink);
+        assert!(since.elapsed() < Duration::from_secs(4));
+        // The thread goes on where it is let.
+        permit.send(()).unwrap();
+        while paper.users().is_empty() && since.elapsed() < LONG {
+            thread::yield_now();
+        }
+        assert_eq!(paper.users(), ["late"]);
     }
 
     #[test]
