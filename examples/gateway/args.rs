@@ -9,6 +9,7 @@ use clap::{Parser, error::ErrorKind};
 use mcp_auth::{KeyHeader, Quota, Secret};
 
 use crate::{
+    headers::can_hold_a_key,
     mount::{Place, ServerArgs, are_apart},
     upstream::Upstream,
 };
@@ -237,10 +238,7 @@ impl Args {
         Ok(Self {
             listen,
             servers,
-            key_header: flags
-                .key_header
-                .parse()
-                .map_err(|error| Fault::new("--key-header", error))?,
+            key_header: key_header(&flags.key_header)?,
             rate_limit: flags.rate_limit.as_deref().map(quota).transpose()?,
             issuers: flags.issuer,
             jwks_uri: flags.jwks_uri,
@@ -379,6 +377,21 @@ fn key_source(
             "--no-key-map",
             format_args!("contradicts --key-map-file and {KEY_MAP}"),
         )),
+    }
+}
+
+/// `NAME` or `NAME: TEMPLATE`.
+fn key_header(text: &str) -> Result<KeyHeader, Fault> {
+    let header: KeyHeader = text
+        .parse()
+        .map_err(|error| Fault::new("--key-header", error))?;
+    if can_hold_a_key(header.name()) {
+        Ok(header)
+    } else {
+        Err(Fault::new(
+            "--key-header",
+            "names a header that proxies or the message itself need: no key would get through",
+        ))
     }
 }
 

@@ -41,6 +41,16 @@ pub(crate) fn prepare_for_upstream(headers: &mut HeaderMap) {
     headers.append(header::VIA, HeaderValue::from_static("1.1 mcp-auth"));
 }
 
+/// Whether a field of that name can hold the key: it must reach the upstream as it was put in, and
+/// what the field said before must not be needed by the message.
+pub(crate) fn can_hold_a_key(name: &HeaderName) -> bool {
+    let key = HeaderValue::from_static("key");
+    let mut headers = HeaderMap::new();
+    headers.insert(name.clone(), key.clone());
+    prepare_for_upstream(&mut headers);
+    headers.get_all(name).iter().eq([&key]) && !speaks_of_the_message(name.as_str())
+}
+
 /// Removes the fields with such names. Most messages have few of them or none: to read all names
 /// once is less work than to ask for each of many.
 fn remove_all(headers: &mut HeaderMap, is_such: impl Fn(&HeaderName) -> bool) {
@@ -84,10 +94,29 @@ const OF_THE_WAY: [&str; 10] = [
 ];
 
 fn speaks_of_the_way(name: &str) -> bool {
-    const FORWARDED: &str = "x-forwarded-";
-    let start = name.get(..FORWARDED.len());
-    start.is_some_and(|start| reads_as(start, FORWARDED))
-        || OF_THE_WAY.iter().any(|other| reads_as(name, other))
+    begins_as(name, "x-forwarded-") || OF_THE_WAY.iter().any(|other| reads_as(name, other))
+}
+
+/// By these, and by all of `Mcp-Param-*`, the message is read.
+const OF_THE_MESSAGE: [&str; 8] = [
+    "accept",
+    "content-encoding",
+    "content-type",
+    "last-event-id",
+    "mcp-method",
+    "mcp-name",
+    "mcp-protocol-version",
+    "mcp-session-id",
+];
+
+fn speaks_of_the_message(name: &str) -> bool {
+    begins_as(name, "mcp-param-") || OF_THE_MESSAGE.iter().any(|other| reads_as(name, other))
+}
+
+/// Whether a server could take the start of a name for that.
+fn begins_as(name: &str, start: &str) -> bool {
+    let own = name.get(..start.len());
+    own.is_some_and(|own| reads_as(own, start))
 }
 
 /// Whether a server could take one name for the other. Some read `_` as `-`.
@@ -128,6 +157,26 @@ mod tests {
         ]);
         strip_hop_by_hop(&mut headers);
         assert_eq!(headers, map(&[("mcp-method", "ping")]));
+    }
+
+    #[test]
+    fn a_key_stands_where_it_gets_through() {
+        let judged = |names: &[&'static str], expected| {
+            for name in names {
+                let can = can_hold_a_key(&HeaderName::from_static(name));
+                assert_eq!(can, expected, "{name}");
+            }
+        };
+        judged(
+            &["authorization", "x-api-key", "x-mcp-notes-authorization"],
+            true,
+        );
+        judged(&["cookie", "x-auth-request-user", "mcp-api-key"], true);
+        judged(
+            &["x-forwarded-user", "x_real_ip", "te", "host", "via"],
+            false,
+        );
+        judged(&["mcp-session-id", "mcp_param_x", "content-type"], false);
     }
 
     #[test]

@@ -65,7 +65,9 @@ impl KeyHeader {
         }
     }
 
-    pub(super) const fn name(&self) -> &HeaderName {
+    /// The name.
+    #[must_use]
+    pub const fn name(&self) -> &HeaderName {
         &self.name
     }
 
