@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 
 use clap::Parser;
-use mcp_auth::Secret;
+use mcp_auth::{JwtValidator, Secret};
 
 use crate::args::{Fault, Refusal, parsed, secret};
 
@@ -44,11 +44,36 @@ struct Flags {
 /// Reads the flags, and revokes.
 pub(crate) async fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), Refusal> {
     let flags: Flags = parsed(args)?;
-    let named = [&flags.sub, &flags.jti, &flags.sid, &flags.client_id];
-    if named.into_iter().all(Option::is_none) {
-        return Err(Fault::new("--sub", "is needed, or --jti, --sid or --client-id").into());
-    }
+    judge(&flags)?;
     write(flags).await
+}
+
+/// What no token can hold revokes nothing, and must not look as if it did.
+fn judge(flags: &Flags) -> Result<(), Fault> {
+    let named = [
+        ("--sub", &flags.sub),
+        ("--jti", &flags.jti),
+        ("--sid", &flags.sid),
+        ("--client-id", &flags.client_id),
+    ];
+    if named.iter().all(|(_, id)| id.is_none()) {
+        return Err(Fault::new(
+            "--sub",
+            "is needed, or --jti, --sid or --client-id",
+        ));
+    }
+    for (flag, id) in named {
+        if id.as_deref() == Some("") {
+            return Err(Fault::new(flag, "is empty"));
+        }
+    }
+    for issuer in &flags.issuer {
+        // As a gateway judges whose tokens it takes; the audience is any.
+        if let Err(error) = JwtValidator::new(issuer, "any") {
+            return Err(Fault::new("--issuer", error));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(not(feature = "redis"))]
