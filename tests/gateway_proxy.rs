@@ -617,10 +617,27 @@ async fn a_reader_of_the_audit_log_that_hangs_holds_up_no_end() {
     assert!(took < Duration::from_secs(10), "{took:?}");
     assert_eq!(status.code(), Some(0));
     stuck.await.unwrap().unwrap_err();
-    gateway
-        .stderr()
-        .wait_for("the audit log could not be written to its end")
-        .await;
+    let said = "the audit log could not be written to its end; events that are not in it: up to ";
+    let lost = gateway.stderr().wait_for(said).await;
+    // The call that was cut off, and more that did not fit in the pipe.
+    let lost: u64 = lost.trim_start_matches(said).parse().unwrap();
+    assert!((2..=401).contains(&lost), "{lost}");
+}
+
+#[tokio::test]
+async fn what_the_audit_log_lacks_is_told_at_the_end() {
+    let mut flags = vec!["--upstream", "http://127.0.0.1:9"];
+    flags.extend(["--issuer", "http://127.0.0.1:9", "--no-key-map"]);
+    flags.extend(["--audience", AUDIENCE, "--audit-log", "/dev/full"]);
+    let mut gateway = Gateway::start(flags, []).await;
+    for _ in 0..3 {
+        let response = soon("an answer", reqwest::get(gateway.url("/mcp"))).await;
+        assert_eq!(response.unwrap().status(), 401);
+    }
+    gateway.signal("TERM").await;
+    assert_eq!(gateway.ended().await.code(), Some(0));
+    let said = "events that are not in the audit log: ";
+    assert_eq!(gateway.stderr().wait_for(said).await, format!("{said}3"));
 }
 
 #[tokio::test]

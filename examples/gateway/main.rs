@@ -56,10 +56,8 @@ fn main() -> ExitCode {
     runtime.shutdown_timeout(DROP);
     match outcome {
         Ok(audit) => {
-            if let Some(audit) = audit
-                && !audit.flush(FLUSH)
-            {
-                eprintln!("the audit log could not be written to its end");
+            if let Some(audit) = audit {
+                flush(&audit);
             }
             ExitCode::SUCCESS
         }
@@ -99,6 +97,20 @@ async fn run() -> Result<Option<JsonLinesSink>, Refusal> {
     }
     serve::serve(gateway.listener, gateway.service, stop).await;
     Ok(gateway.audit)
+}
+
+/// Ends the audit log, and says what it lacks.
+fn flush(audit: &JsonLinesSink) {
+    let is_in_time = audit.flush(FLUSH);
+    let (lost, waiting) = (audit.dropped(), audit.waiting());
+    if !is_in_time {
+        eprintln!(
+            "the audit log could not be written to its end; events that are not in it: up to {}",
+            lost + waiting
+        );
+    } else if lost > 0 {
+        eprintln!("events that are not in the audit log: {lost}");
+    }
 }
 
 fn is_ours(name: &std::ffi::OsStr) -> bool {

@@ -79,8 +79,10 @@ impl JsonLinesSink {
         })
     }
 
-    /// Waits until everything that was recorded before is written and flushed, or `timeout` is over.
-    /// Gives whether it is. It blocks: in an async program call it from a thread that may.
+    /// Waits until nothing that was recorded before waits any more, or `timeout` is over. Gives
+    /// whether it was in time. What was lost does not wait: only where [`dropped`](Self::dropped) is
+    /// zero as well is everything in the log. It blocks: in an async program call it from a thread
+    /// that may.
     #[must_use]
     pub fn flush(&self, timeout: Duration) -> bool {
         self.handle.0.flush(timeout)
@@ -91,6 +93,13 @@ impl JsonLinesSink {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.handle.0.dropped.load(Ordering::Relaxed)
+    }
+
+    /// How many events wait to be written, those in the hands of the writer included.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        let state = self.handle.0.state();
+        (state.queue.len() + state.in_hand) as u64
     }
 }
 
@@ -134,6 +143,8 @@ struct Shared {
 
 struct State {
     queue: Queue,
+    /// How many the writer is at.
+    in_hand: usize,
     /// All events with a lower number are written or dropped.
     settled: u64,
     /// How many wait for a flush.
@@ -148,6 +159,7 @@ impl Default for State {
     fn default() -> Self {
         Self {
             queue: Queue::new(CAPACITY),
+            in_hand: 0,
             settled: 0,
             flushing: 0,
             waited_in_vain: false,
@@ -207,6 +219,7 @@ impl Shared {
                 warned_at = dropped.saturating_mul(2);
             }
             let mut state = self.state();
+            state.in_hand = 0;
             state.settled = state.queue.first_number();
             if state.queue.is_empty() {
                 state.waited_in_vain = false;
@@ -227,7 +240,9 @@ impl Shared {
             |state: &mut State| state.queue.len() < BATCH && state.flushing == 0 && !state.closed;
         let state = self.to_write.wait_timeout_while(state, GATHER, gathering);
         let (mut state, _) = state.unwrap_or_else(PoisonError::into_inner);
-        Some(state.queue.take(BATCH))
+        let batch = state.queue.take(BATCH);
+        state.in_hand = batch.len();
+        Some(batch)
     }
 }
 
@@ -435,13 +450,14 @@ mod tests {
         assert_eq!(sink.dropped(), 1);
         sink.record(event(AuditDecision::Error, "failed"));
         assert_eq!(sink.dropped(), 2);
+        assert_eq!(sink.waiting(), 1 + CAPACITY as u64);
         permit.send(()).unwrap();
         drop(permit);
         assert!(sink.flush(LONG));
         let users = paper.users();
         assert_eq!(users.len(), 1 + CAPACITY);
         assert_eq!(users[users.len() - 2..], ["newest", "failed"]);
-        assert_eq!(sink.dropped(), 2);
+        assert_eq!((sink.dropped(), sink.waiting()), (2, 0));
     }
 
     #[test]
