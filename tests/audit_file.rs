@@ -5,7 +5,12 @@
 use std::{
     convert::Infallible,
     fs::{self, File},
+    io::{self, Write},
     path::Path,
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, Sender, channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -73,4 +78,97 @@ async fn a_line_is_in_the_file_within_half_a_second_of_the_answer() {
     assert!(sink.flush(Duration::from_secs(20)));
     assert_eq!(lines(&path).len(), 101);
     assert_eq!(sink.dropped(), 0);
+}
+
+/// What is logged, by whatever thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// How often it says that events are lost, as soon as that is so often, or never.
+    fn losses(&self, expected: usize) -> usize {
+        let since = Instant::now();
+        loop {
+            let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+            let said = text.matches("does not keep up: events are lost").count();
+            if said >= expected || since.elapsed() > Duration::from_secs(20) {
+                return said;
+            }
+            thread::yield_now();
+        }
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A writer that hangs until it is let go, or as long as whoever lets it go is there.
+struct Hanging(Receiver<()>);
+
+impl Hanging {
+    fn new() -> (Self, Sender<()>) {
+        let (go, gone) = channel();
+        (Self(gone), go)
+    }
+}
+
+impl Write for Hanging {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        let _ = self.0.recv_timeout(Duration::from_secs(20));
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn that_events_are_lost_is_logged_while_the_writer_hangs_and_once() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_writer({
+        let log = log.clone();
+        move || log.clone()
+    });
+    // Of the process: it is another thread that says so.
+    subscriber.init();
+    let (writer, go) = Hanging::new();
+    let sink = JsonLinesSink::new(writer).unwrap();
+    let service = ServiceBuilder::new()
+        .layer(AuditLogLayer::new(sink.clone()))
+        .service(service_fn(async |_: Request<Full<Bytes>>| {
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::new())))
+        }));
+    // Until so many are lost.
+    let lose = async |lost| {
+        for _ in 0..50_000 {
+            if sink.dropped() >= lost {
+                break;
+            }
+            let request = Request::post("/mcp").body(Full::new(Bytes::new())).unwrap();
+            service.clone().oneshot(request).await.unwrap();
+        }
+        assert_eq!(sink.dropped(), lost);
+    };
+
+    lose(1).await;
+    assert_eq!(log.losses(1), 1);
+    lose(1000).await;
+    assert_eq!(log.losses(1), 1);
+    // It catches up: twenty batches at most, and what comes after them.
+    for _ in 0..20 {
+        go.send(()).unwrap();
+    }
+    assert!(sink.flush(Duration::from_secs(20)));
+    lose(1001).await;
+    assert_eq!(log.losses(2), 2);
+    drop(go);
 }

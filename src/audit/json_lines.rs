@@ -3,6 +3,7 @@
 use std::{
     fmt,
     io::{self, Write},
+    mem,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -30,9 +31,10 @@ const LAST_FLUSH: Duration = Duration::from_secs(5);
 /// A request only puts its event into a queue; a thread of its own writes, in batches, and flushes
 /// within 200 ms. At most 8192 events wait. When the writer cannot keep up, requests go on: events
 /// of allowed requests are dropped first, the oldest of them first, then new ones of any kind.
-/// [`dropped`](Self::dropped) counts what is not in the log. An error of the writer is logged once,
-/// until writing works again, and the batch that met it is not written again; a line that was torn
-/// by it ends before the next one begins.
+/// [`dropped`](Self::dropped) counts what is not in the log. That events begin to be dropped is
+/// logged at once, also while the writer hangs, and again only after it has caught up. An error of
+/// the writer is logged once, until writing works again, and the batch that met it is not written
+/// again; a line that was torn by it ends before the next one begins.
 ///
 /// When the last clone is dropped, it waits up to 5 seconds for what is left to be written, unless
 /// a [`flush`](Self::flush) has waited for that in vain. Call it first where you want to know, or
@@ -147,6 +149,8 @@ struct State {
     in_hand: usize,
     /// All events with a lower number are written or dropped.
     settled: u64,
+    /// The queue is full, or was, and is not empty since.
+    is_losing: bool,
     /// How many wait for a flush.
     flushing: usize,
     /// A flush had to give up, and what it waited for is not all written since.
@@ -161,6 +165,7 @@ impl Default for State {
             queue: Queue::new(CAPACITY),
             in_hand: 0,
             settled: 0,
+            is_losing: false,
             flushing: 0,
             waited_in_vain: false,
             closed: false,
@@ -178,6 +183,7 @@ impl Shared {
         let mut state = self.state();
         let was_empty = state.queue.is_empty();
         let lost = state.queue.push(event);
+        let begins_to_lose = lost.is_some() && !mem::replace(&mut state.is_losing, true);
         // The thread wakes for the first of a batch, and when a batch is full.
         let wake = was_empty || state.queue.len() == BATCH;
         drop(state);
@@ -187,6 +193,9 @@ impl Shared {
         if lost.is_some() {
             // A lost event is freed here, when nobody waits for the lock.
             self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        if begins_to_lose {
+            warn_of_loss();
         }
     }
 
@@ -223,6 +232,7 @@ impl Shared {
             state.settled = state.queue.first_number();
             if state.queue.is_empty() {
                 state.waited_in_vain = false;
+                state.is_losing = false;
             }
             drop(state);
             self.written.notify_all();
@@ -244,6 +254,16 @@ impl Shared {
         state.in_hand = batch.len();
         Some(batch)
     }
+}
+
+/// Says so from a thread of its own: the one that writes may hang, and no request waits for a line
+/// that may hang on the same pipe.
+fn warn_of_loss() {
+    let warn = || tracing::error!("the audit log does not keep up: events are lost");
+    // Without a thread nothing is said; what is lost is counted all the same.
+    let _ = thread::Builder::new()
+        .name("mcp-auth-loss".to_owned())
+        .spawn(warn);
 }
 
 /// Says that the thread is gone, also where the writer made it panic.
@@ -292,7 +312,7 @@ impl<W: Write> Lines<W> {
         }
         match outcome.and_then(|()| self.writer.flush()) {
             Ok(()) => {
-                if std::mem::take(&mut self.is_failing) {
+                if mem::take(&mut self.is_failing) {
                     tracing::info!("the audit log is written again");
                 }
             }
