@@ -36,7 +36,11 @@ use rmcp::{
     },
 };
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::mpsc,
+};
 
 use support::{
     eventually,
@@ -638,6 +642,35 @@ async fn what_the_audit_log_lacks_is_told_at_the_end() {
     assert_eq!(gateway.ended().await.code(), Some(0));
     let said = "events that are not in the audit log: ";
     assert_eq!(gateway.stderr().wait_for(said).await, format!("{said}3"));
+}
+
+#[tokio::test]
+async fn a_head_that_is_no_http_has_no_answer_of_ours_and_no_event() {
+    let upstream = Upstream::start(|_| async { json_answer("{}") }).await;
+    let setup = Setup::new(&upstream).await;
+    let host = setup.gateway.addr;
+    let large = format!("X: {}\r\n", "a".repeat(70_000));
+    let many: String = (0..101).map(|n| format!("X-{n}: 1\r\n")).collect();
+    for (field, expected) in [("X y: 1\r\n", 400), (&many, 431), (&large, 431)] {
+        let mut stream = TcpStream::connect(host).await.unwrap();
+        let head = format!("GET /mcp HTTP/1.1\r\nHost: {host}\r\n{field}\r\n");
+        soon("a write", stream.write_all(head.as_bytes()))
+            .await
+            .unwrap();
+        let mut answer = Vec::new();
+        // What was not read of the head may reset the connection after the answer.
+        let _ = soon("the end", stream.read_to_end(&mut answer)).await;
+        let answer = String::from_utf8(answer).unwrap();
+        let start = format!("HTTP/1.1 {expected} ");
+        assert!(answer.starts_with(&start), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+    }
+    let token = setup.token("read:data");
+    assert_eq!(setup.call(&token, "get_note").await.status(), 200);
+    setup
+        .audited("tools/call", Some("get_note"), "allow", "ok")
+        .await;
+    assert_eq!(json_lines(&setup.audit).len(), 1);
 }
 
 #[tokio::test]
