@@ -11,7 +11,10 @@ mod support;
 
 use std::fs;
 
-use support::gateway::{Gateway, command, refused, run};
+use support::{
+    gateway::{Gateway, command, refused, run},
+    soon,
+};
 
 /// Flags that are right: each case adds to them or leaves one out.
 const RIGHT: [(&str, &str); 3] = [
@@ -206,6 +209,59 @@ async fn a_wrong_key_map_is_named_and_its_keys_are_not_shown() {
     let mut flags = right_but("");
     flags.extend(["--key-map-file", "/nowhere/map.json"]);
     refused("--key-map-file", &flags, &[]).await;
+}
+
+#[tokio::test]
+async fn what_may_be_a_key_is_not_shown() {
+    for wrong in ["authorization: Bearer secret-key", "Bearer secret-key"] {
+        let mut flags = right_but("");
+        flags.extend(["--no-key-map", "--key-header", wrong]);
+        let said = refused("--key-header", &flags, &[]).await;
+        assert!(!said.contains("secret-key"), "{said}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_redis_url_that_is_no_text_is_named_and_not_shown() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    let wrong = OsStr::from_bytes(b"redis://:secret-\xff@127.0.0.1:1");
+    for first in [&[][..], &["revoke", "--jti", "1"]] {
+        for in_environment in [false, true] {
+            let mut command = command();
+            command.args(first).args(["--issuer", "http://127.0.0.1:9"]);
+            if first.is_empty() {
+                command.args(right_but("--issuer")).arg("--no-key-map");
+            }
+            if in_environment {
+                command.env("MCP_PROXY_REDIS_URL", wrong);
+            } else {
+                command.arg("--redis-url").arg(wrong);
+            }
+            let output = soon("the end", command.output()).await.unwrap();
+            assert_eq!(output.status.code(), Some(2));
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(said, "--redis-url <URL>: is not UTF-8\n");
+        }
+    }
+}
+
+#[tokio::test]
+async fn yes_and_no_have_many_words() {
+    let mut flags = right_but("");
+    flags.extend(["--listen", "127.0.0.1:0"]);
+    for yes in ["1", "true", "yes", "ON"] {
+        let gateway = Gateway::start(right_but(""), [("MCP_PROXY_NO_KEY_MAP", yes)]).await;
+        drop(gateway);
+    }
+    for no in ["0", "false", "no", "off"] {
+        let said = refused("--key-map-file", &flags, &[("MCP_PROXY_NO_KEY_MAP", no)]).await;
+        assert!(said.contains("is needed"), "{said}");
+    }
+    for neither in ["", "maybe"] {
+        refused("--no-key-map", &flags, &[("MCP_PROXY_NO_KEY_MAP", neither)]).await;
+    }
 }
 
 #[tokio::test]

@@ -2,10 +2,18 @@
 //! touching anything.
 
 use std::{
-    convert::Infallible, ffi::OsString, fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf,
+    ffi::{OsStr, OsString},
+    fmt,
+    net::SocketAddr,
+    num::NonZeroU32,
+    path::PathBuf,
 };
 
-use clap::{Parser, error::ErrorKind};
+use clap::{
+    Arg, Command, Parser,
+    builder::{BoolishValueParser, TypedValueParser},
+    error::ErrorKind,
+};
 use mcp_auth::{KeyHeader, Quota, Secret};
 
 use crate::{
@@ -83,7 +91,7 @@ struct Flags {
     #[arg(long, env = "MCP_PROXY_KEY_MAP_FILE", value_name = "FILE")]
     key_map_file: Option<PathBuf>,
     /// An upstream for which no key map is given needs no keys.
-    #[arg(long, env = "MCP_PROXY_NO_KEY_MAP")]
+    #[arg(long, env = "MCP_PROXY_NO_KEY_MAP", value_parser = BoolishValueParser::new())]
     no_key_map: bool,
     /// The header of the upstream key; TEMPLATE holds {key} [default TEMPLATE: {key}, for
     /// authorization: Bearer {key}].
@@ -107,7 +115,7 @@ struct Flags {
         long,
         env = "MCP_PROXY_REDIS_URL",
         value_name = "URL",
-        value_parser = secret,
+        value_parser = SecretParser,
         hide_env_values = true,
         hide = cfg!(not(feature = "redis"))
     )]
@@ -311,9 +319,28 @@ pub(crate) fn parsed<F: Parser>(args: impl IntoIterator<Item = OsString>) -> Res
 }
 
 /// Reads a value that no error may show.
-#[allow(clippy::unnecessary_wraps)]
-pub(crate) fn secret(text: &str) -> Result<Secret<String>, Infallible> {
-    Ok(Secret::new(text.to_owned()))
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SecretParser;
+
+impl TypedValueParser for SecretParser {
+    type Value = Secret<String>;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        flag: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Secret<String>, clap::Error> {
+        match value.to_str() {
+            Some(text) => Ok(Secret::new(text.to_owned())),
+            None => {
+                // The parser's own error does not name the flag.
+                let flag = flag.map(Arg::to_string).unwrap_or_default();
+                let error = format!("{flag}: is not UTF-8");
+                Err(clap::Error::raw(ErrorKind::InvalidUtf8, error).with_cmd(command))
+            }
+        }
+    }
 }
 
 fn redis(

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use clap::Parser;
 use mcp_auth::{JwtValidator, Secret};
 
-use crate::args::{Fault, Refusal, parsed, secret};
+use crate::args::{Fault, Refusal, SecretParser, parsed};
 
 /// Revokes tokens on the Redis that gateways share.
 ///
@@ -20,7 +20,7 @@ struct Flags {
         long,
         env = "MCP_PROXY_REDIS_URL",
         value_name = "URL",
-        value_parser = secret,
+        value_parser = SecretParser,
         hide_env_values = true
     )]
     redis_url: Secret<String>,

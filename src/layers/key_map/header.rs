@@ -49,8 +49,9 @@ impl KeyHeader {
     /// [`ConfigError`] where it is no name of a header, or the template does not hold `{key}`
     /// exactly once or cannot stand in a header.
     pub fn with_template(name: &str, template: &str) -> Result<Self, ConfigError> {
+        // Whoever mistakes the template for the value writes a key, which no error may show.
         let parsed = HeaderName::try_from(name)
-            .map_err(|_| ConfigError::new(format!("{name:?} is not the name of a header")))?;
+            .map_err(|_| ConfigError::new("the name is not that of a header"))?;
         let fits = HeaderValue::from_str(template).is_ok_and(|value| value.to_str().is_ok());
         match template.split_once(PLACE) {
             Some((before, after)) if fits && !after.contains(PLACE) => Ok(Self {
@@ -60,7 +61,7 @@ impl KeyHeader {
                 after: after.into(),
             }),
             _ => Err(ConfigError::new(format!(
-                "the template {template:?} must hold {PLACE} once and fit in a header"
+                "the template must hold {PLACE} once and fit in a header"
             ))),
         }
     }
@@ -118,6 +119,8 @@ impl std::str::FromStr for KeyHeader {
 mod tests {
     use super::*;
 
+    const NO_TEMPLATE: &str = "the template must hold {key} once and fit in a header";
+
     #[test]
     fn a_template_holds_the_key_once() {
         let key = UpstreamKey::new("ro", "k-1").unwrap();
@@ -137,8 +140,15 @@ mod tests {
             assert_eq!(injected.to_str().unwrap(), value);
             assert!(injected.is_sensitive());
         }
-        for wrong in ["", "a b", "x: no place", "x: {key}{key}", "x: {key}\u{7f}"] {
-            assert!(wrong.parse::<KeyHeader>().is_err(), "{wrong:?}");
+        for (wrong, expected) in [
+            ("", "the name is not that of a header"),
+            ("sk-REALKEY x", "the name is not that of a header"),
+            ("authorization: Bearer sk-REALKEY", NO_TEMPLATE),
+            ("x: {key}{key}", NO_TEMPLATE),
+            ("x: {key}\u{7f}", NO_TEMPLATE),
+        ] {
+            let error = wrong.parse::<KeyHeader>().unwrap_err();
+            assert_eq!(error.to_string(), expected, "{wrong:?}");
         }
     }
 }
