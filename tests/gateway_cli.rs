@@ -9,10 +9,12 @@
 
 mod support;
 
-use std::fs;
+use std::{fs, net::TcpStream};
 
 use support::{
+    eventually,
     gateway::{Gateway, command, refused, run},
+    redis::free_port,
     soon,
 };
 
@@ -342,4 +344,33 @@ async fn help_and_version_are_no_faults() {
         assert!(String::from_utf8(output.stdout).unwrap().contains(expected));
         assert!(output.stderr.is_empty());
     }
+}
+
+/// A pipe that nobody reads.
+fn unread() -> std::io::PipeWriter {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer
+}
+
+#[tokio::test]
+async fn nobody_has_to_hear_it() {
+    for (flags, expected) in [(&["--bogus"][..], 2), (&["--help"], 0)] {
+        let mut command = command();
+        command.args(flags).stdout(unread()).stderr(unread());
+        let status = soon("the end", command.status()).await.unwrap();
+        assert_eq!(status.code(), Some(expected), "{flags:?}");
+    }
+
+    // It cannot say where it listens.
+    let addr = format!("127.0.0.1:{}", free_port());
+    let mut command = command();
+    command
+        .args(right_but(""))
+        .args(["--no-key-map", "--listen", &addr])
+        .stderr(unread());
+    let _process = command.spawn().unwrap();
+    eventually("the listener", || TcpStream::connect(&addr).ok()).await;
+    let response = soon("an answer", reqwest::get(format!("http://{addr}/mcp"))).await;
+    assert_eq!(response.unwrap().status(), 401);
 }

@@ -4,7 +4,11 @@
 
 mod support;
 
-use support::{gateway::refused, redis::Server};
+use support::{
+    gateway::{command, refused},
+    redis::Server,
+    soon,
+};
 
 #[tokio::test]
 async fn what_revokes_nothing_is_refused() {
@@ -31,4 +35,21 @@ async fn what_revokes_nothing_is_refused() {
         refused(named, &flags, &[]).await;
     }
     assert_eq!(redis.cli(["DBSIZE"]), "0");
+}
+
+#[tokio::test]
+async fn it_is_done_also_where_nobody_hears_of_it() {
+    let redis = Server::start();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut revoke = command();
+    revoke
+        .args(["revoke", "--redis-url", &redis.url(), "--jti", "1"])
+        .args(["--issuer", "https://idp.example.com"])
+        .stdout(writer);
+    let revoke = revoke.spawn().unwrap().wait_with_output();
+    let output = soon("the end", revoke).await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), &*said), (Some(0), ""));
+    assert_eq!(redis.cli(["DBSIZE"]), "1");
 }

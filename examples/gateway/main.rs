@@ -20,7 +20,8 @@ mod wait;
 
 use std::{
     env,
-    io::{self, IsTerminal},
+    fmt::Display,
+    io::{self, IsTerminal, Write},
     iter,
     process::ExitCode,
     time::Duration,
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
     let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("no runtime: {error}");
+            say(format_args!("no runtime: {error}"));
             return ExitCode::from(2);
         }
     };
@@ -62,11 +63,11 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(Refusal::Help(text)) => {
-            print!("{text}");
+            let _ = io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
         Err(Refusal::Fault(fault)) => {
-            eprintln!("{fault}");
+            say(fault);
             ExitCode::from(2)
         }
     }
@@ -90,10 +91,10 @@ async fn run() -> Result<Option<JsonLinesSink>, Refusal> {
         (setup::open(args).await?, None)
     };
     for notice in gateway.notices {
-        eprintln!("{notice}");
+        say(notice);
     }
     if let Ok(addr) = gateway.listener.local_addr() {
-        eprintln!("listening on http://{addr}");
+        say(format_args!("listening on http://{addr}"));
     }
     serve::serve(gateway.listener, gateway.service, stop).await;
     Ok(gateway.audit)
@@ -104,13 +105,18 @@ fn flush(audit: &JsonLinesSink) {
     let is_in_time = audit.flush(FLUSH);
     let (lost, waiting) = (audit.dropped(), audit.waiting());
     if !is_in_time {
-        eprintln!(
+        say(format_args!(
             "the audit log could not be written to its end; events that are not in it: up to {}",
             lost + waiting
-        );
+        ));
     } else if lost > 0 {
-        eprintln!("events that are not in the audit log: {lost}");
+        say(format_args!("events that are not in the audit log: {lost}"));
     }
+}
+
+/// Writes a line to standard error. Where nobody reads that, there is nobody to tell.
+fn say(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 fn is_ours(name: &std::ffi::OsStr) -> bool {

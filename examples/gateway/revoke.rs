@@ -83,7 +83,11 @@ async fn write(_: Flags) -> Result<(), Refusal> {
 
 #[cfg(feature = "redis")]
 async fn write(flags: Flags) -> Result<(), Refusal> {
-    use std::{error::Error, time::Duration};
+    use std::{
+        error::Error,
+        io::{self, Write},
+        time::Duration,
+    };
 
     use mcp_auth::{Clock, RedisRevocationStore, StoreError, SystemClock};
 
@@ -127,6 +131,7 @@ async fn write(flags: Flags) -> Result<(), Refusal> {
                 .map_err(fault)?;
         }
     }
-    println!("revoked");
+    // It is done, and the status says so where nobody reads this.
+    let _ = writeln!(io::stdout(), "revoked");
     Ok(())
 }
