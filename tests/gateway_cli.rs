@@ -9,7 +9,12 @@
 
 mod support;
 
-use std::{fs, net::TcpStream};
+use std::{
+    fs::{self, File},
+    net::TcpStream,
+    process::Command,
+    thread,
+};
 
 use support::{
     eventually,
@@ -17,6 +22,7 @@ use support::{
     redis::free_port,
     soon,
 };
+use tokio::sync::oneshot;
 
 /// Flags that are right: each case adds to them or leaves one out.
 const RIGHT: [(&str, &str); 3] = [
@@ -373,4 +379,36 @@ async fn nobody_has_to_hear_it() {
     eventually("the listener", || TcpStream::connect(&addr).ok()).await;
     let response = soon("an answer", reqwest::get(format!("http://{addr}/mcp"))).await;
     assert_eq!(response.unwrap().status(), 401);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_signal_ends_it_while_it_waits_for_a_file() {
+    use std::os::unix::process::ExitStatusExt;
+
+    let directory = tempfile::tempdir().unwrap();
+    for (name, flag) in [("policy", "--policy"), ("keys", "--key-map-file")] {
+        let pipe = directory.path().join(name);
+        let made = Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let mut command = command();
+        command
+            .args(right_but(""))
+            .args(["--listen", "127.0.0.1:0", flag])
+            .arg(&pipe);
+        if flag == "--policy" {
+            command.arg("--no-key-map");
+        }
+        let mut process = command.spawn().unwrap();
+        // It can be opened for writing once the gateway opens it. Nothing is ever written to it.
+        let (opens, opened) = oneshot::channel();
+        thread::spawn(move || opens.send(File::options().write(true).open(&pipe)));
+        let _writer = soon("the gateway at the pipe", opened).await.unwrap();
+
+        let pid = process.id().unwrap().to_string();
+        let told = Command::new("kill").args(["-s", "TERM", &pid]).status();
+        assert!(told.unwrap().success());
+        let status = soon("the end", process.wait()).await.unwrap();
+        assert_eq!(status.signal(), Some(15), "{flag}: {status}");
+    }
 }

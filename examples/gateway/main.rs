@@ -80,7 +80,6 @@ async fn run() -> Result<Option<JsonLinesSink>, Refusal> {
         revoke::run(iter::once("gateway revoke".into()).chain(args)).await?;
         return Ok(None);
     }
-    let stop = serve::signalled().map_err(|error| Fault::new("signals", error))?;
     let is_bare = env::args_os().len() <= 1 && !env::vars_os().any(|(name, _)| is_ours(&name));
     // The demonstration's issuer lives as long as the demonstration.
     let (gateway, _issuer) = if is_bare {
@@ -90,6 +89,9 @@ async fn run() -> Result<Option<JsonLinesSink>, Refusal> {
         let args = Args::read(env::args_os(), env::var_os(args::KEY_MAP).is_some())?;
         (setup::open(args).await?, None)
     };
+    // Only now: to open a file may take for ever, as a pipe does that nobody writes to, and until then
+    // a signal ends the process by itself.
+    let stop = serve::signalled().map_err(|error| Fault::new("signals", error))?;
     for notice in gateway.notices {
         say(notice);
     }
