@@ -15,7 +15,7 @@ mod support;
 use std::{
     collections::BTreeMap,
     fs::OpenOptions,
-    io::Write,
+    io::{BufRead, BufReader, Write},
     path::PathBuf,
     process::Command,
     sync::{Arc, Mutex},
@@ -44,7 +44,7 @@ use tokio::{
 
 use support::{
     eventually,
-    gateway::Gateway,
+    gateway::{Gateway, command},
     json_lines, soon,
     upstream::{Recorded, Upstream, event_stream, json as json_answer},
 };
@@ -626,6 +626,52 @@ async fn a_reader_of_the_audit_log_that_hangs_holds_up_no_end() {
     // The call that was cut off, and more that did not fit in the pipe.
     let lost: u64 = lost.trim_start_matches(said).parse().unwrap();
     assert!((2..=401).contains(&lost), "{lost}");
+}
+
+#[tokio::test]
+async fn one_who_reads_neither_the_audit_log_nor_the_errors_holds_up_no_end() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut gateway = command();
+    gateway
+        .args([
+            "--listen",
+            "127.0.0.1:0",
+            "--upstream",
+            "http://127.0.0.1:9",
+        ])
+        .args(["--issuer", "http://127.0.0.1:9", "--no-key-map"])
+        .args(["--audience", AUDIENCE, "--audit-log", "-"])
+        .stdout(writer.try_clone().unwrap())
+        .stderr(writer);
+    let mut process = gateway.spawn().unwrap();
+    // The command holds the pipe's other end: without it the reading ends with the gateway.
+    drop(gateway);
+    let url = tokio::task::spawn_blocking(move || {
+        let mut lines = BufReader::new(reader);
+        let mut line = String::new();
+        while lines.read_line(&mut line).unwrap() > 0 {
+            if let Some(url) = line.strip_prefix("listening on ") {
+                return Some((url.trim().to_owned(), lines));
+            }
+            line.clear();
+        }
+        None
+    });
+    let (url, _unread) = soon("the address", url).await.unwrap().unwrap();
+    let client = reqwest::Client::new();
+    for _ in 0..400 {
+        let response = soon("an answer", client.get(format!("{url}/mcp")).send()).await;
+        assert_eq!(response.unwrap().status(), 401);
+    }
+
+    let told = Instant::now();
+    let pid = process.id().unwrap().to_string();
+    let signal = Command::new("kill").args(["-s", "TERM", &pid]).status();
+    assert!(signal.unwrap().success());
+    let status = soon("the end", process.wait()).await.unwrap();
+    let took = told.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(status.code(), Some(0));
 }
 
 #[tokio::test]

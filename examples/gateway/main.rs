@@ -24,6 +24,8 @@ use std::{
     io::{self, IsTerminal, Write},
     iter,
     process::ExitCode,
+    sync::mpsc,
+    thread,
     time::Duration,
 };
 
@@ -37,8 +39,8 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-/// How long tasks may take to be dropped at the end.
-const DROP: Duration = Duration::from_millis(500);
+/// How long tasks may take to be dropped at the end, and the last line to be written.
+const LAST: Duration = Duration::from_millis(500);
 /// How long the audit log may take to be written at the end.
 const FLUSH: Duration = Duration::from_secs(2);
 
@@ -54,7 +56,7 @@ fn main() -> ExitCode {
     let outcome = runtime.block_on(run());
     // What is dropped here may be audited. Nobody waits for a name that is being looked up: that
     // cannot be broken off, and takes as long as the name servers are silent.
-    runtime.shutdown_timeout(DROP);
+    runtime.shutdown_timeout(LAST);
     match outcome {
         Ok(audit) => {
             if let Some(audit) = audit {
@@ -106,14 +108,23 @@ async fn run() -> Result<Option<JsonLinesSink>, Refusal> {
 fn flush(audit: &JsonLinesSink) {
     let is_in_time = audit.flush(FLUSH);
     let (lost, waiting) = (audit.dropped(), audit.waiting());
-    if !is_in_time {
-        say(format_args!(
+    let last = if !is_in_time {
+        format!(
             "the audit log could not be written to its end; events that are not in it: up to {}",
             lost + waiting
-        ));
+        )
     } else if lost > 0 {
-        say(format_args!("events that are not in the audit log: {lost}"));
-    }
+        format!("events that are not in the audit log: {lost}")
+    } else {
+        return;
+    };
+    // Standard error may hang as the log does, and on the same pipe: nobody waits long for it.
+    let (said, heard) = mpsc::channel();
+    thread::spawn(move || {
+        say(last);
+        let _ = said.send(());
+    });
+    let _ = heard.recv_timeout(LAST);
 }
 
 /// Writes a line to standard error. Where nobody reads that, there is nobody to tell.
