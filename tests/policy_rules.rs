@@ -466,7 +466,7 @@ fn ambiguous_uris_match_no_glob() {
 fn no_spelling_of_a_uri_evades_the_stricter_rule() {
     let policy = read(
         r#"{"resources":{"*":[],"file:///*":[],"file:///secret/*":["admin"],"file:///one.txt":["admin"],
-            "notes://a@b/*":["admin"],"https://h/*":["admin"],"https://h/find?q=*":[],"https://h/find":["admin"],
+            "notes://a@b/*":["admin"],"https://h/*":["admin"],"https://h/free":[],"https://h/free/*":["admin"],"https://h/find?q=*":[],"https://h/find":["admin"],
             "db://prod/*":["admin"],"file:///c%3A/*":["admin"],"file:///my%20docs/*":["admin"]}}"#,
     );
     for (uri, expected) in [
@@ -478,6 +478,13 @@ fn no_spelling_of_a_uri_evades_the_stricter_rule() {
         ("notes://a%40b/x", needs("admin")),
         ("file:///one.txt?", needs("admin")),
         ("file:///one.txt#a", needs("admin")),
+        ("file:///one.txt/", needs("admin")),
+        ("file:///one.txt/?a", needs("admin")),
+        ("file:///secret", needs("admin")),
+        ("file://server/secret/x", needs("admin")),
+        ("https://h", needs("admin")),
+        ("https://h?a=b", needs("admin")),
+        ("https://h/free", allow("")),
         ("file:///one.txt%3Fa", allow("")),
         ("file:///secre%3F/x", allow("")),
         // The rule that tells most counts, also where it asks for less.
@@ -502,6 +509,9 @@ fn no_spelling_of_a_uri_evades_the_stricter_rule() {
         ("https://h:443/x", Decision::forbid()),
         ("https://%68/x", Decision::forbid()),
         ("DB://prod/x", Decision::forbid()),
+        ("file:///C|/x", Decision::forbid()),
+        ("https://user@h/x", Decision::forbid()),
+        ("https://h./x", Decision::forbid()),
     ] {
         let operation = Operation::resource(uri);
         assert_eq!(decide(&policy, "", &operation), expected, "{uri}");
@@ -510,6 +520,12 @@ fn no_spelling_of_a_uri_evades_the_stricter_rule() {
     let error = ScopePolicy::from_json(twice).unwrap_err().to_string();
     assert!(
         error.contains(r#"resources: "notes://a%40b/*" comes twice"#),
+        "{error}"
+    );
+    let dead = r#"{"resources":{"https://*":[],"https://H/admin/*":["admin"]}}"#;
+    let error = ScopePolicy::from_json(dead).unwrap_err().to_string();
+    assert!(
+        error.contains(r#"resources: "https://H/admin/*" matches no URI as parsers write it"#),
         "{error}"
     );
     // What has no rule with its query is not let in by the rule without.

@@ -92,7 +92,11 @@ impl Lists {
         let may_be_of =
             |message: &&Message| !is_certain || plain_id(message).is_none() || names(message);
         let may_be_of = messages.iter().filter(may_be_of);
-        may_be_of.filter_map(ListKind::of).collect()
+        let kinds: Vec<_> = may_be_of.filter_map(ListKind::of).collect();
+        // Each once: a batch can ask for the same list a hundred times.
+        let mut all = ListKind::ALL.to_vec();
+        all.retain(|kind| kinds.contains(kind));
+        all
     }
 
     /// What is to be changed in `text`, one JSON-RPC message or an array of them, so that of each
@@ -568,6 +572,14 @@ mod tests {
                 "{list} {other}"
             );
         }
+        // What is asked for a hundred times is not judged as often.
+        let same = [r#"{"jsonrpc":"2.0","id":9007199254740993,"method":"tools/list"}"#; 100];
+        let mut judged = 0;
+        let edits = asked(&format!("[{}]", same.join(","))).edits(&hidden("1"), |_| {
+            judged += 1;
+            false
+        });
+        assert_eq!((edits.map(|edits| edits.len()), judged), (Ok(1), 1));
         // The only question's answer is the list, whatever its id.
         let other = r#"{"id":9,"result":{"tools":[{"name":"hidden"}]}}"#;
         assert_eq!(

@@ -8,7 +8,10 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-use crate::{error::ConfigError, policy::Requirement};
+use crate::{
+    error::ConfigError,
+    policy::{Requirement, uri},
+};
 
 /// The rules for one kind of thing. A look-up costs the same for ten rules and for ten thousand.
 #[derive(Clone, Debug)]
@@ -17,6 +20,8 @@ pub(super) struct Rules {
     table: &'static str,
     /// What names are compared by.
     sense: fn(&str) -> Cow<'_, str>,
+    /// Whether nothing that begins so can be matched.
+    is_dead: fn(&str) -> bool,
     /// Whoever asks adds none, so a quick hash will do.
     exact: HashMap<Box<str>, Requirement, RandomState>,
     /// By what stands before the `*`, in order: all that a name begins with stands at or before it.
@@ -34,20 +39,30 @@ pub(super) struct Rule<'a> {
     pub(super) tells: (usize, bool),
 }
 
+impl Rule<'_> {
+    pub(super) const fn is_exact(&self) -> bool {
+        self.tells.1
+    }
+}
+
 impl Rules {
     pub(super) fn new(table: &'static str) -> Self {
         Self {
             table,
             sense: |name| Cow::Borrowed(name),
+            is_dead: |_| false,
             exact: HashMap::default(),
             globs: BTreeMap::new(),
         }
     }
 
-    /// The same, with names compared by this.
-    pub(super) fn by(mut self, sense: fn(&str) -> Cow<'_, str>) -> Self {
-        self.sense = sense;
-        self
+    /// Rules for URIs.
+    pub(super) fn of_uris(table: &'static str) -> Self {
+        Self {
+            sense: uri::sense,
+            is_dead: uri::is_dead,
+            ..Self::new(table)
+        }
     }
 
     pub(super) const fn table(&self) -> &'static str {
@@ -66,6 +81,9 @@ impl Rules {
             None => {
                 let name = (self.sense)(pattern).into();
                 self.exact.insert(name, requirement).is_none()
+            }
+            Some((prefix, "")) if (self.is_dead)(prefix) => {
+                return Err(refuse("matches no URI as parsers write it"));
             }
             Some((prefix, "")) => {
                 let prefix = (self.sense)(prefix).as_bytes().into();

@@ -30,8 +30,10 @@ use crate::{
 /// A resource's URI that some server could take for another matches no glob: with dot segments,
 /// empty segments, backslashes, white space or control characters; with escapes that no URI needs
 /// (`%73ecret`, `%2e`, `%252f`), or of slashes; with a scheme or host as parsers do not write it
-/// (`FILE:`, `https://h:443`). Else URIs and rules are compared with their escapes decoded, and a
-/// rule for the URI without its query and fragment counts where it is the more specific one.
+/// (`FILE:`, `https://h:443`), or with user information. Else URIs and rules are compared with their
+/// escapes decoded; and unless a rule names the very URI, one for the URI without its query and
+/// fragment, with or without a slash at its end, or without the host of a file counts where it is
+/// the more specific one.
 ///
 /// ```
 /// use mcp_auth::{Access, Claims, Operation, Policy, Requirement, ScopePolicy, UnixTime, VerifiedToken};
@@ -82,7 +84,7 @@ impl ScopePolicy {
             methods: Rules::new("methods"),
             tools: Rules::new("tools"),
             prompts: Rules::new("prompts"),
-            resources: Rules::new("resources").by(uri::sense),
+            resources: Rules::of_uris("resources"),
             named: HashSet::new(),
         }
     }
@@ -271,13 +273,12 @@ impl ScopePolicy {
             Target::Prompt(name) => self.prompts.find(name),
             Target::Resource(uri) if uri::is_ambiguous(uri) => self.resources.find_exact(uri),
             Target::Resource(uri) => {
-                let whole = self.resources.find(uri)?;
-                // Some servers leave out query and fragment.
-                let path = self.resources.find(uri::path(uri));
-                Some(
-                    path.filter(|path| path.tells > whole.tells)
-                        .unwrap_or(whole),
-                )
+                let seems = self.resources.find(uri)?;
+                if seems.is_exact() {
+                    return Some(seems);
+                }
+                let read = uri::readings(uri).filter_map(|uri| self.resources.find(&uri));
+                read.chain([seems]).max_by_key(|rule| rule.tells)
             }
             // A task shows what a tool gave, and its id does not tell which one.
             Target::Task(_) => self.methods.find("tasks/get"),

@@ -11,7 +11,7 @@ use url::{Position, Url};
 /// A slash at the end names a directory, and is no empty segment.
 pub(super) fn is_ambiguous(uri: &str) -> bool {
     uri.bytes()
-        .any(|byte| matches!(byte, b'\\' | 0..=b' ' | 0x7F))
+        .any(|byte| matches!(byte, b'\\' | b'|' | 0..=b' ' | 0x7F))
         || has_needless_escape(uri)
         || percent_decode_str(uri).decode_utf8().is_err()
         || has_dot_segment(uri)
@@ -42,9 +42,29 @@ pub(super) fn sense(uri: &str) -> Cow<'_, str> {
     String::from_utf8(bytes).map_or(Cow::Borrowed(uri), Cow::Owned)
 }
 
-/// The URI without its query and fragment.
-pub(super) fn path(uri: &str) -> &str {
-    uri.split(['?', '#']).next().unwrap_or(uri)
+/// What else some servers read: the URI without its query and fragment; that with or without a slash
+/// at its end, which for some names the same; of a file, that without the host.
+pub(super) fn readings(uri: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let path = uri.split(['?', '#']).next().unwrap_or(uri);
+    let other = path
+        .strip_suffix('/')
+        .map_or_else(|| format!("{path}/").into(), Cow::Borrowed);
+    let of_host = path
+        .strip_prefix("file://")
+        .and_then(|it| it.split_once('/'));
+    let local = of_host.map(|(_, path)| format!("file:///{path}").into());
+    [Some(path.into()), Some(other), local]
+        .into_iter()
+        .flatten()
+}
+
+/// Whether every URI that begins so is ambiguous: a glob of that would match nothing.
+pub(super) fn is_dead(prefix: &str) -> bool {
+    // White space is compared decoded.
+    let prefix = prefix.replace(' ', "%20");
+    let goes_on = ["a", "/a", "//a", "///a"];
+    let mut uris = goes_on.iter().map(|rest| format!("{prefix}{rest}"));
+    uris.all(|uri| is_ambiguous(&uri))
 }
 
 /// Escapes that no URI needs: of letters, digits, `-`, `.`, `_` and `~` (RFC 3986 section 2.3), and
@@ -66,16 +86,23 @@ fn has_needless_escape(uri: &str) -> bool {
 }
 
 /// Whether parsers of URLs (WHATWG URL) write its scheme or authority otherwise, or see its path
-/// begin elsewhere: `FILE:`, `file:/a`, `file://localhost/a`, `https://H`, `https://h:443`.
+/// begin elsewhere: `FILE:`, `file:/a`, `file://localhost/a`, `https://H`, `https://h:443`. Or whether
+/// it leads to a host that is named in other words: `https://user@h`, `https://h.`.
 fn is_respelled(uri: &str) -> bool {
     let Ok(url) = Url::parse(uri) else {
         return false;
     };
+    let is_dotted = url.host_str().is_some_and(|host| host.ends_with('.'));
+    if url.is_special() && (is_dotted || !url.username().is_empty() || url.password().is_some()) {
+        return true;
+    }
     let begin = &url[..Position::BeforePath];
-    !uri.strip_prefix(begin).is_some_and(|rest| {
+    let begins_so = uri.strip_prefix(begin).is_some_and(|rest| {
         let starts = rest.chars().next();
         matches!(starts, None | Some('?' | '#')) || url.path().chars().next() == starts
-    })
+    });
+    // What it only escapes is the same.
+    !begins_so && !percent_decode_str(url.as_str()).eq(percent_decode_str(uri))
 }
 
 /// `.` and `..` between any of the characters that part a URI, for servers differ in where they
@@ -143,6 +170,10 @@ mod tests {
             "https://h:443/a",
             "https://h:/a",
             "https://@h/a",
+            "https://user@h/a",
+            "https://h./a",
+            "https://m\u{fc}nchen.de/a",
+            "file:///C|/a",
             "https://%68/a",
             "https://0x7f.1/a",
             "DB://prod/a",
@@ -172,10 +203,12 @@ mod tests {
             "file:///caf\u{e9}",
             "https://h",
             "https://h?a=b",
-            "https://user@h/a",
             "https://127.0.0.1/a",
             "https://[::1]:8080/a",
             "notes://{owner}/{name}",
+            "postgres://{user}@{host}/{db}",
+            "note://\u{4f1a}\u{8bae}/1",
+            "note://john=doe@c/a",
             "note://Home/a",
             "note:a",
             "mailto:a@h",
@@ -201,6 +234,53 @@ mod tests {
             ("file:///a", "file:///a"),
         ] {
             assert_eq!(sense(uri), expected, "{uri}");
+        }
+    }
+
+    #[test]
+    fn every_reading_is_told() {
+        let told = |uri: &'static str| readings(uri).map(Cow::into_owned).collect::<Vec<_>>();
+        assert_eq!(told("https://h"), ["https://h", "https://h/"]);
+        assert_eq!(told("note:a/?b#c"), ["note:a/", "note:a"]);
+        assert_eq!(
+            told("file://h/a"),
+            ["file://h/a", "file://h/a/", "file:///a"]
+        );
+    }
+
+    #[test]
+    fn a_glob_that_matches_nothing_is_dead() {
+        for dead in [
+            "https://Example.com/admin/",
+            "https://H",
+            "https://h:443/admin/",
+            "https://m\u{fc}nchen.de/",
+            "file:///a%2Db/",
+            "file:///srv//secret/",
+            "file:///a/../b",
+            "FILE:",
+        ] {
+            assert!(is_dead(dead), "{dead}");
+        }
+        for alive in [
+            "",
+            "f",
+            "file:",
+            "file:/",
+            "file://",
+            "file:///",
+            "file:///a/.",
+            "file:///my docs/",
+            "https:",
+            "https://",
+            "https://h",
+            "https://h:",
+            "https://h:44",
+            "note://\u{4f1a}/",
+            "%",
+            "file:///a%2",
+        ] {
+            assert!(!is_dead(alive), "{alive}");
         }
     }
 }

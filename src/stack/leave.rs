@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, response::Parts};
+use http::{HeaderMap, Response, StatusCode, response::Parts};
 
 use super::{
     AuthBody,
@@ -67,6 +67,11 @@ impl<A: Stores> Leaving<A> {
         response: Response<B>,
     ) -> Left<B, <A::Sessions as SessionStore>::Future> {
         let (mut head, body) = response.into_parts();
+        // What is said after an upgrade is judged by nobody, and nobody may ask for one.
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            let no = Rejection::upstream_error(self.recorder.facts.request.as_ref());
+            return Left::Answered(self.refuse(&gates.messages.common, no));
+        }
         let body = guard(&mut head, body, self.guarded.take());
         let Some(filter) = self.filter.take() else {
             return self.shown(gates, head, ListFilterBody::untouched(body));

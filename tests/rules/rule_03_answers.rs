@@ -376,3 +376,22 @@ async fn rule_03_an_upstream_that_breaks_or_is_silent() {
     };
     assert_eq!(told(event), expected);
 }
+
+#[tokio::test]
+async fn rule_03_no_upgrade_is_asked_for_and_none_is_let_through() {
+    let house = House::with(|plan| plan.upstream = answering(|_| upstream(101, &[])));
+    let upgrade = request("GET", &reader(), "")
+        .and("connection", "Upgrade")
+        .and("upgrade", "websocket");
+    let answer = house.send("upgrade", upgrade).await;
+    let expected = no(502, "upstream_error")
+        .oauth("upstream_error", "The upstream failed")
+        .by("alice")
+        .of("GET", "")
+        .needs("read:data")
+        .error();
+    expected.assert("upgrade", &answer);
+    let seen = house.seen();
+    let asked = ["connection", "upgrade"].map(|name| seen[0].headers.contains_key(name));
+    assert_eq!((seen.len(), asked), (1, [false; 2]));
+}

@@ -24,6 +24,9 @@
 //!    in an event stream it is a JSON-RPC error, with which the stream ends.
 //! 5. The stream that a GET opens may carry lists too, and is read event by event: what stands in
 //!    one event is at most 4 MiB. All other answers pass untouched.
+//! 6. It hides, and does not guard: that is the [`ScopeGuardLayer`](crate::ScopeGuardLayer)'s. A server
+//!    that mixes up two requests of a session which are under way with one `id` may answer the one
+//!    that is no list with the list, and that is not looked at.
 
 mod answer;
 mod body;

@@ -16,7 +16,7 @@
 //! 2. The body is at most 4 MiB (413), with at most 10 s between its pieces and 60 s in all (408).
 //! 3. Headers that mirror the body agree with it, and stand there once: else 400 -32020.
 //! 4. GET (as which HEAD counts) and DELETE are operations of their own and carry no body; other
-//!    methods are 405.
+//!    methods are 405. No `Upgrade` passes: what is said after it would be judged by nobody.
 //! 5. Inside, the request carries an [`McpRequest`](crate::McpRequest) in its extensions, and its
 //!    body is an [`McpBody`].
 

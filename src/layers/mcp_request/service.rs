@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, request::Parts};
+use http::{Request, Response, header, request::Parts};
 use http_body::Body;
 use tower_service::Service;
 
@@ -17,7 +17,7 @@ use super::{
     reading::Reading,
 };
 use crate::{
-    layers::shared::trail,
+    layers::shared::{remove_rare, trail},
     mcp::McpRequest,
     reject::{RejectBody, Rejection},
 };
@@ -58,6 +58,8 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let config = &self.config;
         let (mut head, body) = request.into_parts();
+        // What is said after an upgrade is judged by nobody.
+        remove_rare(&mut head.headers, [header::UPGRADE]);
         let body = match expects_message(&head.method, &head.headers) {
             Ok(true) => {
                 let mut reading = Reading::new(body);
