@@ -106,7 +106,8 @@ impl ScopePolicy {
     /// # Errors
     ///
     /// [`ConfigError`] that names the place: unknown and repeated members, rules that come twice,
-    /// a `*` that is not at the end, what is no scope, a cycle in the hierarchy.
+    /// a `*` that is not at the end, a glob that can match no URI, what is no scope, a cycle in the
+    /// hierarchy.
     pub fn from_json(json: &str) -> Result<Self, ConfigError> {
         serde_json::from_str(json)
             .map_err(|error| ConfigError::new(format!("the policy cannot be read: {error}")))
@@ -160,7 +161,8 @@ impl ScopePolicy {
     ///
     /// # Errors
     ///
-    /// As [`method`](Self::method).
+    /// As [`method`](Self::method); where another rule says the same decoded, it comes twice. And where
+    /// it is a glob that can match no URI, because parsers write its scheme or host otherwise.
     pub fn resource(
         mut self,
         pattern: &str,

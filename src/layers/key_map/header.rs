@@ -66,7 +66,7 @@ impl KeyHeader {
         }
     }
 
-    /// The name.
+    /// The name of the header, in lower case as HTTP compares it (RFC 9110 section 5.1).
     #[must_use]
     pub const fn name(&self) -> &HeaderName {
         &self.name
