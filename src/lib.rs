@@ -91,6 +91,8 @@
 //! | `axum` | no | [`RejectBody`] for axum's body; [`VerifiedToken`], [`McpRequest`] and [`Granted`] as extractors |
 //! | `test-util` | no | an issuer, a claims builder, a clock and `RecordingSink`, for tests |
 
+// On docs.rs each item names the feature that it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // Without a crypto backend there is no token check and no stack; what only they call lies idle.
 #![cfg_attr(
     not(any(feature = "aws-lc-rs", feature = "rust-crypto")),
