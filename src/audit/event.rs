@@ -266,10 +266,12 @@ fn scopes(scopes: &Scope) -> impl Serialize {
     )
 }
 
-/// Milliseconds with the microseconds behind the point.
+/// Milliseconds with the microseconds behind the point. A stream may last for days.
 fn millis(time: Duration) -> f64 {
-    let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
-    f64::from(micros) / 1000.0
+    let secs = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    // Whole microseconds, each of which a float of this size can tell from the next.
+    let micros = f64::from(secs) * 1_000_000.0 + f64::from(time.subsec_micros());
+    micros / 1000.0
 }
 
 #[cfg(test)]
@@ -349,6 +351,13 @@ pub(super) mod tests {
         assert_eq!(json["held_scopes"].as_array().map(Vec::len), Some(256));
         let required = json["required_scopes"][0].as_str().unwrap_or_default();
         assert_eq!(required.chars().count(), 257);
-        assert_eq!(json["total_ms"].as_f64(), Some(4_294_967.295));
+        assert_eq!(json["total_ms"].as_f64(), Some(4_294_967_295_999.999));
+    }
+
+    #[test]
+    fn a_stream_of_a_working_day_is_timed_to_its_end() {
+        let mut event = event(AuditDecision::Allow, "alice");
+        event.total = Duration::new(8 * 60 * 60, 1_234_567);
+        assert!(event.to_json().contains(r#""total_ms":28800001.234,"#));
     }
 }
