@@ -83,6 +83,7 @@ async fn wrong_values_are_named() {
         ("--upstream", "ftp://127.0.0.1"),
         ("--upstream", "http://user:pass@127.0.0.1"),
         ("--upstream", "http://127.0.0.1/?q"),
+        ("--upstream", "http://127.0.0.1:99999"),
         ("--issuer", "idp"),
         ("--issuer", "http://idp.example.com"),
         ("--jwks-uri", "jwks"),

@@ -216,6 +216,10 @@ mod tests {
             ),
             ("/a=h,audience=x", "--mount: /a: upstream: is not an http"),
             ("/a=,audience=x", "--mount: /a: upstream: is not an http"),
+            (
+                "/a=http://h:99999,audience=x",
+                "--mount: /a: upstream: has a port that is not from 1 to 65535",
+            ),
             ("/a=http://h", "--mount: /a: audience: is needed"),
             ("/a=http://h,audience=x", "--mount: /a: key-map: is needed"),
             ("/a=http://h,audience=", "--mount: /a: audience: is empty"),

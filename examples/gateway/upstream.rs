@@ -1,6 +1,8 @@
 //! Where requests go: the upstream's origin, the path that is put before theirs, and the one that
 //! is taken off.
 
+use std::num::NonZeroU16;
+
 use http::{
     Uri,
     uri::{self, Authority, InvalidUri, PathAndQuery, Scheme},
@@ -36,6 +38,12 @@ impl Upstream {
         }
         if authority.host().is_empty() {
             return Err("has no host");
+        }
+        // The client would take a port that it cannot read for none, and ask that of the scheme.
+        let port = authority.as_str().strip_prefix(authority.host());
+        let port = port.and_then(|rest| rest.strip_prefix(':'));
+        if port.is_some_and(|port| port.parse::<NonZeroU16>().is_err()) {
+            return Err("has a port that is not from 1 to 65535");
         }
         let path = parts.path_and_query;
         if url.contains('#') || path.as_ref().is_some_and(|path| path.query().is_some()) {
@@ -199,6 +207,18 @@ mod tests {
             ("http://h/?q", "must not hold a query or a fragment"),
             ("http://h/#f", "must not hold a query or a fragment"),
             ("http://h/a/../b", "must not hold dot segments in its path"),
+            // As which the client would take 80 or 443, and give the keys to whoever listens there.
+            ("http://h:99999", "has a port that is not from 1 to 65535"),
+            (
+                "http://h:65536/mcp",
+                "has a port that is not from 1 to 65535",
+            ),
+            (
+                "https://[::1]:99999",
+                "has a port that is not from 1 to 65535",
+            ),
+            ("http://h:0", "has a port that is not from 1 to 65535"),
+            ("http://h:", "has a port that is not from 1 to 65535"),
         ] {
             assert_eq!(Upstream::from_url(url).err(), Some(expected), "{url}");
         }
