@@ -274,6 +274,19 @@ async fn yes_and_no_have_many_words() {
 }
 
 #[tokio::test]
+async fn a_machine_without_certificates_is_told_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let none = [
+        ("SSL_CERT_FILE", "/dev/null"),
+        ("SSL_CERT_DIR", directory.path().to_str().unwrap()),
+    ];
+    let mut flags = right_but("");
+    flags.extend(["--listen", "127.0.0.1:0", "--no-key-map"]);
+    let said = refused("--issuer", &flags, &none).await;
+    assert!(said.contains("No CA certificates"), "{said}");
+}
+
+#[tokio::test]
 async fn nothing_is_made_when_a_flag_is_wrong() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();

@@ -151,9 +151,10 @@ fn client(is_local: bool) -> Result<Client, ConfigError> {
     if is_local {
         builder = builder.no_proxy();
     }
-    builder
-        .build()
-        .map_err(|error| ConfigError::new(format!("no HTTP client can be made: {error}")))
+    builder.build().map_err(|error| {
+        // The first error says only that it failed; a cause, that there are no certificates.
+        ConfigError::new(format!("no HTTP client can be made: {}", in_full(error)))
+    })
 }
 
 fn follow_on_the_same_host(attempt: redirect::Attempt<'_>) -> redirect::Action {
@@ -184,8 +185,12 @@ async fn bounded_body(response: &mut Response) -> Result<Vec<u8>, FetchError> {
     Ok(body)
 }
 
-/// Says what broke, down to the cause, but not which URL: it may hold a secret.
 fn broken(error: reqwest::Error) -> FetchError {
+    FetchError::new(in_full(error))
+}
+
+/// Says what broke, down to the cause, but not which URL: it may hold a secret.
+fn in_full(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut message = error.to_string();
     let mut source = std::error::Error::source(&error);
@@ -193,7 +198,7 @@ fn broken(error: reqwest::Error) -> FetchError {
         message.push_str(&format!(": {cause}"));
         source = cause.source();
     }
-    FetchError::new(message)
+    message
 }
 
 #[cfg(test)]
