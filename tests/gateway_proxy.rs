@@ -15,7 +15,7 @@ mod support;
 use std::{
     collections::BTreeMap,
     fs::OpenOptions,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     path::PathBuf,
     process::Command,
     sync::{Arc, Mutex},
@@ -129,6 +129,16 @@ impl Setup {
         soon("an answer", self.post(token, &call(tool)).send())
             .await
             .unwrap()
+    }
+
+    /// Waits for a line on standard error that holds all of this.
+    async fn said(&self, parts: &[&str]) {
+        let is_it = |line: &String| parts.iter().all(|part| line.contains(part));
+        eventually(&format!("a line with {parts:?}"), || {
+            let lines = self.gateway.stderr().all();
+            lines.iter().any(is_it).then_some(())
+        })
+        .await;
     }
 
     /// Waits for the audit line that fits, and asserts its user, tool, decision and reason.
@@ -525,6 +535,51 @@ async fn an_upstream_that_is_gone_is_502_with_the_id() {
         .audited("tools/call", Some("get_note"), "error", "upstream_error")
         .await;
     assert_eq!(line["status"], 502);
+    setup.said(&["WARN", "the upstream failed", &url]).await;
+}
+
+/// A server that sends so much to each connection once it is asked, and closes it.
+fn breaks_off(answer: &'static str) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut asked = Vec::new();
+            while !asked.ends_with(call("get_note").to_string().as_bytes()) {
+                let mut more = [0; 4096];
+                let n = stream.read(&mut more).unwrap();
+                assert_ne!(n, 0);
+                asked.extend_from_slice(&more[..n]);
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_breaks_off_here_and_is_told() {
+    let url = breaks_off(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{",
+    );
+    let setup = Setup::with_flags(&url, &[]).await;
+    let response = setup.call(&setup.token("read:data"), "get_note").await;
+    assert_eq!(response.status(), StatusCode::OK);
+    soon("the end", response.bytes()).await.unwrap_err();
+    setup
+        .said(&["WARN", "the upstream broke off its answer", &url])
+        .await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_switches_protocols_unasked_is_told() {
+    let url =
+        breaks_off("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n");
+    let setup = Setup::with_flags(&url, &[]).await;
+    let response = setup.call(&setup.token("read:data"), "get_note").await;
+    assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+    setup.said(&["WARN", "the upstream failed", &url]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@ use std::{
     future::{self, Future, Ready},
     mem,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -14,6 +15,7 @@ use futures_util::future::Either;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, ResponseFuture, connect::HttpConnector},
@@ -43,6 +45,8 @@ pub(crate) type ProxyBody = UnsyncBoxBody<Bytes, BoxError>;
 pub(crate) struct Proxy {
     client: Transport,
     upstream: Upstream,
+    /// Which of several it is, for the log.
+    name: Arc<str>,
     timer: Timer,
 }
 
@@ -74,6 +78,7 @@ impl Proxy {
         };
         Ok(Self {
             client,
+            name: upstream.origin().into(),
             upstream,
             timer: Timer::default(),
         })
@@ -118,6 +123,7 @@ where
         Either::Right(Asking {
             answer,
             wait: self.timer.wait(HEAD),
+            name: Arc::clone(&self.name),
             asked,
         })
     }
@@ -129,6 +135,7 @@ pin_project_lite::pin_project! {
         #[pin]
         answer: ResponseFuture,
         wait: Wait,
+        name: Arc<str>,
         asked: Option<McpRequest>,
     }
 }
@@ -139,18 +146,27 @@ impl Future for Asking {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let asked = this.asked.as_ref();
+        let upstream = &**this.name;
         let failure = match this.answer.poll(context) {
             // Nobody asked to switch: an upstream that does is broken.
             Poll::Ready(Ok(response)) if response.status() != StatusCode::SWITCHING_PROTOCOLS => {
-                return Poll::Ready(Ok(passed_back(response)));
+                return Poll::Ready(Ok(passed_back(response, Arc::clone(this.name))));
             }
-            Poll::Ready(Ok(_)) => Rejection::upstream_error(asked),
+            Poll::Ready(Ok(_)) => {
+                tracing::warn!(
+                    upstream,
+                    error = "it switches protocols",
+                    "the upstream failed"
+                );
+                Rejection::upstream_error(asked)
+            }
             Poll::Ready(Err(error)) => {
-                tracing::warn!(error = %chain(&error), "the upstream failed");
+                tracing::warn!(upstream, error = %chain(&error), "the upstream failed");
                 Rejection::upstream_error(asked)
             }
             Poll::Pending => {
                 ready!(this.wait.poll_over(context));
+                tracing::warn!(upstream, "the upstream did not answer in time");
                 Rejection::upstream_timeout(asked)
             }
         };
@@ -158,12 +174,18 @@ impl Future for Asking {
     }
 }
 
-fn passed_back(response: Response<hyper::body::Incoming>) -> Response<ProxyBody> {
+fn passed_back(response: Response<Incoming>, upstream: Arc<str>) -> Response<ProxyBody> {
     let (mut head, body) = response.into_parts();
     strip_hop_by_hop(&mut head.headers);
     head.version = Version::HTTP_11;
     head.extensions.clear();
-    Response::from_parts(head, body.map_err(Into::into).boxed_unsync())
+    let body = body.map_err(move |error| {
+        // Nothing else tells: the audit event is of the head.
+        let upstream = &*upstream;
+        tracing::warn!(upstream, error = %chain(&error), "the upstream broke off its answer");
+        error.into()
+    });
+    Response::from_parts(head, body.boxed_unsync())
 }
 
 /// An error with its causes: the first one alone says only that the request failed.

@@ -67,6 +67,11 @@ impl Upstream {
         self
     }
 
+    /// Its scheme, host and port: what of it a log may show.
+    pub(crate) fn origin(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority)
+    }
+
     /// Whether it is asked over TLS.
     pub(crate) fn is_https(&self) -> bool {
         self.scheme == Scheme::HTTPS
