@@ -24,6 +24,9 @@ use mcp_auth::{
     revocation_store_fn,
 };
 
+/// Whose users the stores know.
+const ISSUER: &str = "https://idp.example.com";
+
 /// Upstream keys as an orchestrator mounts them: a file for each user.
 ///
 /// It waits for the disk, so its answer is a boxed future. A store is cloned for every request:
@@ -38,12 +41,16 @@ impl KeyStore<UpstreamKeyId> for MountedSecrets {
     type Future = Pin<Box<dyn Future<Output = Result<Option<UpstreamKey>, StoreError>> + Send>>;
 
     fn key(&self, id: &UpstreamKeyId) -> Self::Future {
-        let user = Arc::clone(id.token().principal().subject());
+        let principal = id.token().principal();
+        // A name is one user's at one issuer: neither a program that registered itself under it nor
+        // somebody else's user of that name.
+        let is_a_user = !principal.is_machine() && **principal.issuer() == *ISSUER;
+        let user = Arc::clone(principal.subject());
         let dir = Arc::clone(&self.dir);
         Box::pin(async move {
             // A subject is what the issuer says it is, `../../etc/passwd` too.
             let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-            if user.is_empty() || !user.chars().all(is_name) {
+            if !is_a_user || user.is_empty() || !user.chars().all(is_name) {
                 return Ok(None);
             }
             match tokio::fs::read_to_string(dir.join(&*user)).await {
@@ -116,7 +123,12 @@ impl RateLimitStore for ByWindow {
 }
 
 fn token_of(user: &str) -> Result<VerifiedToken, Box<dyn Error>> {
-    let json = format!(r#"{{"iss":"https://idp.example.com","sub":"{user}","exp":2000000000}}"#);
+    token(ISSUER, user, "app")
+}
+
+fn token(issuer: &str, user: &str, client: &str) -> Result<VerifiedToken, Box<dyn Error>> {
+    let json =
+        format!(r#"{{"iss":"{issuer}","sub":"{user}","client_id":"{client}","exp":2000000000}}"#);
     Ok(VerifiedToken::assertion(Claims::from_json(&json)?))
 }
 
@@ -137,6 +149,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     assert!(secrets.key(&id(&bob)).await?.is_none());
     assert!(secrets.key(&id(&token_of("../alice")?)).await?.is_none());
     assert!(secrets.key(&id(&token_of("broken")?)).await.is_err());
+    for another in [
+        token(ISSUER, "alice", "alice")?,
+        token("https://another.example", "alice", "app")?,
+    ] {
+        assert!(secrets.key(&id(&another)).await?.is_none());
+    }
     println!("keys from files: {key:?}");
 
     // Keys: a closure around one, chosen at run time.

@@ -42,7 +42,12 @@ pub trait KeyStore<Id>: Clone + Send + Sync + 'static {
 /// let keys = key_store_fn(move |id: UpstreamKeyId| {
 ///     let vault = Arc::clone(&vault);
 ///     async move {
-///         match vault.get(&**id.token().principal().subject()) {
+///         let principal = id.token().principal();
+///         // A machine that is called alice is not the user alice.
+///         if principal.is_machine() {
+///             return Ok(None);
+///         }
+///         match vault.get(&**principal.subject()) {
 ///             Some(key) => UpstreamKey::new("alice", key.clone())
 ///                 .map(Some)
 ///                 .map_err(|error| StoreError::new(error.to_string())),
