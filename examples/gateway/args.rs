@@ -27,8 +27,9 @@ pub(crate) const KEY_MAP: &str = "MCP_PROXY_KEY_MAP";
 
 /// A streaming reverse proxy that puts OAuth 2.1 authentication in front of an MCP server.
 ///
-/// Each flag has a twin in the environment, MCP_PROXY_<FLAG>; a flag beats its twin. Without any of
-/// them it is a demonstration. `gateway revoke --help` tells how to revoke on Redis.
+/// Each flag has a twin in the environment, MCP_PROXY_<FLAG>, which holds one value; a flag beats its
+/// twin. Without any of them it is a demonstration. `gateway revoke --help` tells how to revoke on
+/// Redis.
 #[derive(Debug, Parser)]
 #[command(name = "gateway", version, max_term_width = 100)]
 struct Flags {
@@ -88,6 +89,9 @@ struct Flags {
     policy: Option<PathBuf>,
     /// Which caller has which upstream keys: a JSON file. The variable MCP_PROXY_KEY_MAP can hold
     /// the JSON itself instead.
+    ///
+    /// A bare name is a user's of that name at any issuer: where there are several, use rules that
+    /// match iss.
     #[arg(long, env = "MCP_PROXY_KEY_MAP_FILE", value_name = "FILE")]
     key_map_file: Option<PathBuf>,
     /// An upstream for which no key map is given needs no keys.
@@ -129,7 +133,8 @@ struct Flags {
         hide = cfg!(not(feature = "redis"))
     )]
     revocation_on_error: Option<String>,
-    /// Where the audit events go: JSON lines, appended; - is the standard output.
+    /// Where the audit events go: JSON lines, appended; - is the standard output. It stays open:
+    /// rotate it by copying and cutting it (copytruncate), not by renaming.
     #[arg(long, env = "MCP_PROXY_AUDIT_LOG", value_name = "FILE")]
     audit_log: Option<PathBuf>,
 }
