@@ -538,6 +538,35 @@ async fn an_upstream_that_is_gone_is_502_with_the_id() {
     setup.said(&["WARN", "the upstream failed", &url]).await;
 }
 
+#[tokio::test]
+async fn a_redirect_of_the_upstream_stays_behind_the_gateway() {
+    // As a FastAPI application does where a server is mounted at `/mcp/`.
+    let upstream = Upstream::start(async |asked: Recorded| {
+        if asked.uri.path() == "/mcp/" {
+            return json_answer(r#"{"jsonrpc":"2.0","id":7,"result":{}}"#);
+        }
+        let mut redirect = json_answer("");
+        *redirect.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+        let location = format!("http://{}/mcp/", asked.all("host")[0]);
+        let headers = redirect.headers_mut();
+        headers.insert("location", location.parse().unwrap());
+        redirect
+    })
+    .await;
+    let setup = Setup::new(&upstream).await;
+    let token = setup.token("read:data");
+    // The client follows, with its token only to where it had sent it before.
+    let response = setup.call(&token, "get_note").await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.url().as_str(), setup.gateway.url("/mcp/"));
+    let seen = upstream.seen();
+    assert_eq!(seen.len(), 2);
+    for asked in seen {
+        assert_eq!(asked.all("x-api-key"), ["internal-key-ro"]);
+    }
+    never_saw(&upstream, &token);
+}
+
 /// A server that sends so much to each connection once it is asked, and closes it.
 fn breaks_off(answer: &'static str) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

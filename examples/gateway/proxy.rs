@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::Either;
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version, header::LOCATION};
 use http_body::Body;
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
@@ -44,9 +44,7 @@ pub(crate) type ProxyBody = UnsyncBoxBody<Bytes, BoxError>;
 #[derive(Clone, Debug)]
 pub(crate) struct Proxy {
     client: Transport,
-    upstream: Upstream,
-    /// Which of several it is, for the log.
-    name: Arc<str>,
+    upstream: Arc<Upstream>,
     timer: Timer,
 }
 
@@ -78,8 +76,7 @@ impl Proxy {
         };
         Ok(Self {
             client,
-            name: upstream.origin().into(),
-            upstream,
+            upstream: Arc::new(upstream),
             timer: Timer::default(),
         })
     }
@@ -123,7 +120,7 @@ where
         Either::Right(Asking {
             answer,
             wait: self.timer.wait(HEAD),
-            name: Arc::clone(&self.name),
+            upstream: Arc::clone(&self.upstream),
             asked,
         })
     }
@@ -135,7 +132,7 @@ pin_project_lite::pin_project! {
         #[pin]
         answer: ResponseFuture,
         wait: Wait,
-        name: Arc<str>,
+        upstream: Arc<Upstream>,
         asked: Option<McpRequest>,
     }
 }
@@ -146,26 +143,25 @@ impl Future for Asking {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let asked = this.asked.as_ref();
-        let upstream = &**this.name;
+        let upstream = &**this.upstream;
         let failure = match this.answer.poll(context) {
             // Nobody asked to switch: an upstream that does is broken.
             Poll::Ready(Ok(response)) if response.status() != StatusCode::SWITCHING_PROTOCOLS => {
-                return Poll::Ready(Ok(passed_back(response, Arc::clone(this.name))));
+                return Poll::Ready(Ok(passed_back(response, this.upstream)));
             }
             Poll::Ready(Ok(_)) => {
-                tracing::warn!(
-                    upstream,
-                    error = "it switches protocols",
-                    "the upstream failed"
-                );
+                let error = "it switches protocols";
+                tracing::warn!(upstream = upstream.origin(), error, "the upstream failed");
                 Rejection::upstream_error(asked)
             }
             Poll::Ready(Err(error)) => {
-                tracing::warn!(upstream, error = %chain(&error), "the upstream failed");
+                let error = chain(&error);
+                tracing::warn!(upstream = upstream.origin(), error, "the upstream failed");
                 Rejection::upstream_error(asked)
             }
             Poll::Pending => {
                 ready!(this.wait.poll_over(context));
+                let upstream = upstream.origin();
                 tracing::warn!(upstream, "the upstream did not answer in time");
                 Rejection::upstream_timeout(asked)
             }
@@ -174,15 +170,25 @@ impl Future for Asking {
     }
 }
 
-fn passed_back(response: Response<Incoming>, upstream: Arc<str>) -> Response<ProxyBody> {
+fn passed_back(response: Response<Incoming>, upstream: &Arc<Upstream>) -> Response<ProxyBody> {
     let (mut head, body) = response.into_parts();
     strip_hop_by_hop(&mut head.headers);
+    if let Some(location) = head.headers.get_mut(LOCATION)
+        && let Some(place) = location
+            .to_str()
+            .ok()
+            .and_then(|it| upstream.redirect_to(it))
+        && let Ok(place) = place.try_into()
+    {
+        *location = place;
+    }
     head.version = Version::HTTP_11;
     head.extensions.clear();
+    let upstream = Arc::clone(upstream);
     let body = body.map_err(move |error| {
         // Nothing else tells: the audit event is of the head.
-        let upstream = &*upstream;
-        tracing::warn!(upstream, error = %chain(&error), "the upstream broke off its answer");
+        let (upstream, cause) = (upstream.origin(), chain(&error));
+        tracing::warn!(upstream, error = cause, "the upstream broke off its answer");
         error.into()
     });
     Response::from_parts(head, body.boxed_unsync())

@@ -67,6 +67,46 @@ impl Upstream {
         self
     }
 
+    /// How clients of the gateway call a place that the upstream names; `None` where that is not
+    /// one of its own, or not to be had through the gateway.
+    ///
+    /// An upstream knows itself by its own address only. A client that is sent there goes around the
+    /// gateway, if it comes through at all.
+    pub(crate) fn redirect_to(&self, location: &str) -> Option<String> {
+        let (place, fragment) = match location.split_once('#') {
+            Some((place, fragment)) => (place, Some(fragment)),
+            None => (location, None),
+        };
+        let parts = place.parse::<Uri>().ok()?.into_parts();
+        let is_own = match (parts.scheme, parts.authority) {
+            (Some(scheme), Some(authority)) => self.is_at(&scheme, &authority),
+            (scheme, authority) => scheme.is_none() && authority.is_none(),
+        };
+        let path_and_query = parts.path_and_query.filter(|_| is_own)?;
+        let rest = path_and_query.path().strip_prefix(&*self.prefix)?;
+        let path = match (&*self.mount, rest) {
+            ("", "") => "/".to_owned(),
+            (mount, rest) if rest.is_empty() || rest.starts_with('/') => format!("{mount}{rest}"),
+            _ => return None,
+        };
+        // Behind two slashes clients read a host.
+        if path.starts_with("//") || place.starts_with("//") {
+            return None;
+        }
+        let query = path_and_query.query().map(|query| format!("?{query}"));
+        let fragment = fragment.map(|fragment| format!("#{fragment}"));
+        let (query, fragment) = (query.unwrap_or_default(), fragment.unwrap_or_default());
+        Some(format!("{path}{query}{fragment}"))
+    }
+
+    fn is_at(&self, scheme: &Scheme, authority: &Authority) -> bool {
+        let usual = if self.is_https() { 443 } else { 80 };
+        let port = |authority: &Authority| authority.port_u16().unwrap_or(usual);
+        *scheme == self.scheme
+            && authority.host().eq_ignore_ascii_case(self.authority.host())
+            && port(authority) == port(&self.authority)
+    }
+
     /// Its scheme, host and port: what of it a log may show.
     pub(crate) fn origin(&self) -> String {
         format!("{}://{}", self.scheme, self.authority)
@@ -198,6 +238,42 @@ mod tests {
         ] {
             let found = located(upstream, requested);
             assert_eq!(found.as_deref(), expected, "{upstream} {requested}");
+        }
+    }
+
+    #[test]
+    fn a_place_of_its_own_is_named_as_seen_from_here() {
+        let redirect_to = |upstream: &str, mount: &str, location: &str| {
+            Upstream::from_url(upstream)
+                .unwrap()
+                .mounted_at(mount)
+                .redirect_to(location)
+        };
+        for (upstream, mount, location, expected) in [
+            ("http://h:1", "", "http://h:1/mcp/", Some("/mcp/")),
+            ("http://h:1", "", "/mcp/?a=b#c", Some("/mcp/?a=b#c")),
+            ("http://h", "", "http://H:80/x", Some("/x")),
+            ("https://h:443", "", "https://h/x", Some("/x")),
+            ("http://h:1/a", "", "http://h:1/a/x?y#z", Some("/x?y#z")),
+            ("http://h:1/a", "", "http://h:1/a", Some("/")),
+            ("http://h:1/mcp", "/git", "http://h:1/mcp/", Some("/git/")),
+            ("http://h:1/mcp", "/git", "/mcp/", Some("/git/")),
+            ("http://h:1", "/git", "/", Some("/git/")),
+            // Somewhere else, or not to be had through here.
+            ("http://h:1", "", "http://h:2/mcp/", None),
+            ("http://h:1", "", "https://h:1/mcp/", None),
+            ("http://h:1", "", "http://other:1/mcp/", None),
+            ("http://h:1/mcp", "/git", "http://h:1/mcpx", None),
+            ("http://h:1/mcp", "/git", "/login", None),
+            ("http://h:1", "", "mcp/", None),
+            ("http://h:1", "", "", None),
+            // What would be read as a host.
+            ("http://h:1", "", "//evil/x", None),
+            ("http://h:1", "", "http://h:1//evil/x", None),
+            ("http://h:1/a", "", "/a//evil/x", None),
+        ] {
+            let named = redirect_to(upstream, mount, location);
+            assert_eq!(named.as_deref(), expected, "{upstream} {mount} {location}");
         }
     }
 
