@@ -366,6 +366,28 @@ async fn help_and_version_are_no_faults() {
     }
 }
 
+#[tokio::test]
+async fn the_help_shows_no_value_of_the_environment() {
+    // Each may hold a secret, and is judged nowhere yet.
+    let variables = [
+        ("MCP_PROXY_UPSTREAM", "http://user:secret@127.0.0.1"),
+        (
+            "MCP_PROXY_JWKS_URI",
+            "https://idp.example.com/jwks?key=secret",
+        ),
+        ("MCP_PROXY_KEY_HEADER", "authorization: Bearer secret"),
+        ("MCP_PROXY_MOUNT", "/a=http://user:secret@127.0.0.1"),
+        ("MCP_PROXY_ISSUER", "https://user:secret@idp.example.com"),
+        ("MCP_PROXY_REDIS_URL", "redis://:secret@127.0.0.1"),
+    ];
+    for flags in [&["--help"][..], &["-h"], &["revoke", "--help"]] {
+        let output = run(flags, &variables).await;
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains("[env: MCP_PROXY_ISSUER]"), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+}
+
 /// A pipe that nobody reads.
 fn unread() -> std::io::PipeWriter {
     let (reader, writer) = std::io::pipe().unwrap();

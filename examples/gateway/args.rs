@@ -120,7 +120,6 @@ struct Flags {
         env = "MCP_PROXY_REDIS_URL",
         value_name = "URL",
         value_parser = SecretParser,
-        hide_env_values = true,
         hide = cfg!(not(feature = "redis"))
     )]
     redis_url: Option<Secret<String>>,
@@ -315,9 +314,12 @@ fn main_server(
     }))
 }
 
-/// Reads flags.
+/// Reads flags. What is set in the environment may hold a secret: the help does not show it.
 pub(crate) fn parsed<F: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<F, Refusal> {
-    F::try_parse_from(args).map_err(|error| match error.kind() {
+    let command = F::command().mut_args(|flag| flag.hide_env_values(true));
+    let matches = command.try_get_matches_from(args);
+    let flags = matches.and_then(|matches| F::from_arg_matches(&matches));
+    flags.map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Help(error.to_string()),
         _ => Refusal::Fault(Fault(first_paragraph(&error.to_string()))),
     })

@@ -20,8 +20,7 @@ struct Flags {
         long,
         env = "MCP_PROXY_REDIS_URL",
         value_name = "URL",
-        value_parser = SecretParser,
-        hide_env_values = true
+        value_parser = SecretParser
     )]
     redis_url: Secret<String>,
     /// Whose tokens. Repeatable: those of each issuer are revoked.
