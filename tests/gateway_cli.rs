@@ -274,6 +274,16 @@ async fn yes_and_no_have_many_words() {
 }
 
 #[tokio::test]
+async fn an_address_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let mut flags = right_but("");
+    flags.extend(["--listen", &taken, "--no-key-map"]);
+    let said = refused("--listen", &flags, &[]).await;
+    assert!(said.starts_with(&format!("--listen: {taken}: ")), "{said}");
+}
+
+#[tokio::test]
 async fn a_machine_without_certificates_is_told_so() {
     let directory = tempfile::tempdir().unwrap();
     let none = [

@@ -32,9 +32,10 @@ pub(crate) struct Gateway {
 
 /// Opens what the flags name. Files are made only once everything else is judged.
 pub(crate) async fn open(args: Args) -> Result<Gateway, Fault> {
+    // Which address it is says nobody who left the flag out.
     let listener = TcpListener::bind(args.listen)
         .await
-        .map_err(|error| Fault::new("--listen", error))?;
+        .map_err(|error| Fault::new("--listen", format_args!("{}: {error}", args.listen)))?;
     let bound = listener
         .local_addr()
         .map_err(|error| Fault::new("--listen", error))?;
