@@ -267,6 +267,27 @@ async fn the_answer_to_initialize_alone_binds() {
 }
 
 #[tokio::test]
+async fn clients_of_older_servers_have_sessions_too() {
+    // The revision that a server chose is named by its clients, also where it is older than the header.
+    for version in ["2024-11-05", "2024-10-07"] {
+        let house = House::new().answers(200, &["s-1"]);
+        let post = |session| post(session).header("mcp-protocol-version", version);
+        let answer = house.send(Some(&alice()), post(None), INITIALIZE).await;
+        assert_eq!(answer.headers["mcp-session-id"], "s-1", "{version}");
+        house.seen();
+        let answer = house.send(Some(&alice()), post(Some("s-1")), LIST).await;
+        assert_eq!(answer.status, StatusCode::OK, "{version}: {}", answer.body);
+        let [(_, headers)] = &house.seen()[..] else {
+            panic!("one request");
+        };
+        assert_eq!(headers["mcp-session-id"], "s-1");
+        assert_eq!(headers["mcp-protocol-version"], version);
+        let answer = house.send(Some(&bob()), post(Some("s-1")), LIST).await;
+        assert_no_such_session(&answer, true);
+    }
+}
+
+#[tokio::test]
 async fn an_answer_names_no_session_but_the_callers() {
     let house = House::new().answers(200, &["s-1"]);
     house.open(&bob()).await;

@@ -8,7 +8,8 @@ use crate::mcp::methods;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ProtocolVersion {
-    /// Sessions, GET, DELETE, and batches. What says no version is held to this one.
+    /// Sessions, GET, DELETE, and batches. What says no version is held to this one, and what says
+    /// an older one.
     V2025_03_26,
     /// Sessions, GET and DELETE.
     V2025_06_18,
@@ -26,7 +27,9 @@ impl ProtocolVersion {
     #[must_use]
     pub fn from_text(text: &str) -> Self {
         match text {
-            "2025-03-26" => Self::V2025_03_26,
+            // The two before it have no transport of this kind, but servers that choose them do, and
+            // their clients name them in the header.
+            "2025-03-26" | "2024-11-05" | "2024-10-07" => Self::V2025_03_26,
             "2025-06-18" => Self::V2025_06_18,
             "2025-11-25" => Self::V2025_11_25,
             "2026-07-28" => Self::V2026_07_28,

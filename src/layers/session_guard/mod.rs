@@ -31,6 +31,8 @@
 //! 9. A `DELETE` with a 2xx forgets the session.
 //! 10. A store that cannot answer is 503, for an `initialize` too, whose session is then nobody's. Only
 //!     where it cannot forget, the answer passes: what is left is the caller's own, and ends.
+//! 11. The HTTP+SSE transport of 2024-11-05 names its sessions in the query, where nothing is looked
+//!     at: such a session is as safe as its id is secret.
 
 mod binder;
 mod binding;
