@@ -284,6 +284,14 @@ async fn what_is_no_list_passes() {
     let accepted = answer(&[], Full::default().boxed());
     let (response, _) = through(list("tools/list"), accepted).await;
     assert_eq!(body_of(response).await, "");
+    // A server of 2024-11-05 takes the question in, and answers it in the stream of the GET.
+    for headers in [&[][..], &[("content-type", "text/plain")]] {
+        let mut accepted = answer(headers, Full::from("Accepted").boxed());
+        *accepted.status_mut() = StatusCode::ACCEPTED;
+        let (response, _) = through(list("tools/list"), accepted).await;
+        assert_eq!(response.status(), StatusCode::ACCEPTED);
+        assert_eq!(body_of(response).await, "Accepted");
+    }
     let error = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"no"}}"#;
     let (response, _) = through(list("tools/list"), json(error)).await;
     assert_eq!(body_of(response).await, error);
@@ -315,6 +323,9 @@ async fn a_list_that_cannot_be_read_is_502() {
     }
     let other = text("application/json-seq", TOOLS);
     refused(list("tools/list"), other, "another type").await;
+    let mut accepted = text("text/plain", &format!(" {TOOLS}"));
+    *accepted.status_mut() = StatusCode::ACCEPTED;
+    refused(list("tools/list"), accepted, "a list taken in").await;
     let mut error = json(r#"{"id":1,"result":{"tools":[],"tools":[]}}"#);
     *error.status_mut() = StatusCode::BAD_REQUEST;
     refused(list("tools/list"), error, "an error with a list").await;

@@ -3,12 +3,12 @@
 use std::pin::Pin;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header, response::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response::Parts};
 
 use super::{
     ListFilterBody,
     collect::Collect,
-    filter::{Filter, Unfiltered},
+    filter::{Filter, Unfiltered, is_message},
 };
 use crate::{
     layers::shared::{is_encoded, is_event_stream, is_json},
@@ -51,8 +51,8 @@ pub(crate) fn end<B: RejectBody>(
     filter: &Filter,
 ) -> Result<ListFilterBody<B>, Unfiltered> {
     let (data, trailers) = collected?;
-    // No message at all, as for a notification that was taken in.
-    if data.is_empty() {
+    // No message at all, as for what was taken in: servers of 2024-11-05 then say so in a word.
+    if data.is_empty() || (head.status == StatusCode::ACCEPTED && !is_message(&data)) {
         return Ok(ListFilterBody::json(data, trailers));
     }
     if !is_json(&head.headers) {

@@ -150,7 +150,7 @@ impl Filter {
 
 /// Whether some parser could take the data for a message. Ids, names of endpoints and the like are
 /// none.
-fn is_message(data: &[u8]) -> bool {
+pub(super) fn is_message(data: &[u8]) -> bool {
     match str::from_utf8(data) {
         Ok(text) => text
             .trim_start_matches(|char: char| char.is_whitespace() || char == '\u{feff}')
