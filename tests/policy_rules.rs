@@ -482,6 +482,8 @@ fn no_spelling_of_a_uri_evades_the_stricter_rule() {
         ("file:///one.txt/?a", needs("admin")),
         ("file:///secret", needs("admin")),
         ("file://server/secret/x", needs("admin")),
+        ("file://server/secret", needs("admin")),
+        ("file://server/one.txt/", needs("admin")),
         ("https://h", needs("admin")),
         ("https://h?a=b", needs("admin")),
         ("https://h/free", allow("")),
@@ -512,6 +514,12 @@ fn no_spelling_of_a_uri_evades_the_stricter_rule() {
         ("file:///C|/x", Decision::forbid()),
         ("https://user@h/x", Decision::forbid()),
         ("https://h./x", Decision::forbid()),
+        // White space of any kind goes where it is trimmed.
+        ("\u{a0}file:///secret/x", Decision::forbid()),
+        ("\u{feff}file:///secret/x", Decision::forbid()),
+        ("file:///one.txt\u{3000}", Decision::forbid()),
+        ("file:///one.txt\u{85}", Decision::forbid()),
+        ("file:///one.txt\u{2028}", Decision::forbid()),
     ] {
         let operation = Operation::resource(uri);
         assert_eq!(decide(&policy, "", &operation), expected, "{uri}");

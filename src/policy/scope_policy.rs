@@ -32,7 +32,7 @@ use crate::{
 /// (`%73ecret`, `%2e`, `%252f`), or of slashes; with a scheme or host as parsers do not write it
 /// (`FILE:`, `https://h:443`), or with user information. Else URIs and rules are compared with their
 /// escapes decoded; and unless a rule names the very URI, one for the URI without its query and
-/// fragment, with or without a slash at its end, or without the host of a file counts where it is
+/// fragment, with or without a slash at its end, and for a file without its host, counts where it is
 /// the more specific one.
 ///
 /// ```

@@ -10,8 +10,8 @@ use url::{Position, Url};
 ///
 /// A slash at the end names a directory, and is no empty segment.
 pub(super) fn is_ambiguous(uri: &str) -> bool {
-    uri.bytes()
-        .any(|byte| matches!(byte, b'\\' | b'|' | 0..=b' ' | 0x7F))
+    uri.chars()
+        .any(|char| matches!(char, '\\' | '|') || char.is_control() || is_space(char))
         || has_needless_escape(uri)
         || percent_decode_str(uri).decode_utf8().is_err()
         || has_dot_segment(uri)
@@ -42,26 +42,32 @@ pub(super) fn sense(uri: &str) -> Cow<'_, str> {
     String::from_utf8(bytes).map_or(Cow::Borrowed(uri), Cow::Owned)
 }
 
+/// What servers trim or leave out, some of it only some of them.
+fn is_space(char: char) -> bool {
+    char.is_whitespace() || char == '\u{feff}'
+}
+
 /// What else some servers read: the URI without its query and fragment; that with or without a slash
-/// at its end, which for some names the same; of a file, that without the host.
+/// at its end, which for some names the same; of a file, both without the host.
 pub(super) fn readings(uri: &str) -> impl Iterator<Item = Cow<'_, str>> {
     let path = uri.split(['?', '#']).next().unwrap_or(uri);
     let other = path
         .strip_suffix('/')
         .map_or_else(|| format!("{path}/").into(), Cow::Borrowed);
-    let of_host = path
-        .strip_prefix("file://")
-        .and_then(|it| it.split_once('/'));
-    let local = of_host.map(|(_, path)| format!("file:///{path}").into());
-    [Some(path.into()), Some(other), local]
+    let of_host = |path: &str| {
+        let (_, path) = path.strip_prefix("file://")?.split_once('/')?;
+        Some(Cow::Owned(format!("file:///{path}")))
+    };
+    let (local, other_local) = (of_host(path), of_host(&other));
+    [Some(path.into()), Some(other), local, other_local]
         .into_iter()
         .flatten()
 }
 
 /// Whether every URI that begins so is ambiguous: a glob of that would match nothing.
 pub(super) fn is_dead(prefix: &str) -> bool {
-    // White space is compared decoded.
-    let prefix = prefix.replace(' ', "%20");
+    // White space is compared decoded, and control characters are nowhere.
+    let prefix = prefix.replace(|char: char| is_space(char) && !char.is_control(), "%20");
     let goes_on = ["a", "/a", "//a", "///a"];
     let mut uris = goes_on.iter().map(|rest| format!("{prefix}{rest}"));
     uris.all(|uri| is_ambiguous(&uri))
@@ -149,6 +155,10 @@ mod tests {
             "file:///public/a b",
             "file:///public/a\n",
             " file:///public/a",
+            "\u{a0}file:///public/a",
+            "\u{feff}file:///public/a",
+            "file:///public/a\u{3000}",
+            "file:///public/a\u{85}",
             "public//a",
             "file:///%73ecret/a",
             "file:///%7Euser",
@@ -244,8 +254,9 @@ mod tests {
         assert_eq!(told("note:a/?b#c"), ["note:a/", "note:a"]);
         assert_eq!(
             told("file://h/a"),
-            ["file://h/a", "file://h/a/", "file:///a"]
+            ["file://h/a", "file://h/a/", "file:///a", "file:///a/"]
         );
+        assert_eq!(told("file://h/?b"), ["file://h/", "file://h", "file:///"]);
     }
 
     #[test]
@@ -259,6 +270,7 @@ mod tests {
             "file:///srv//secret/",
             "file:///a/../b",
             "FILE:",
+            "file:///a\n",
         ] {
             assert!(is_dead(dead), "{dead}");
         }
@@ -271,6 +283,7 @@ mod tests {
             "file:///",
             "file:///a/.",
             "file:///my docs/",
+            "file:///my\u{a0}docs/",
             "https:",
             "https://",
             "https://h",
