@@ -68,6 +68,11 @@ fn every_method_names_what_it_is_about() {
         ),
         ("resources/subscribe", r#"{"uri":1}"#, vec![]),
         (
+            "resources/directory/read",
+            r#"{"uri":"u"}"#,
+            vec![resource("u")],
+        ),
+        (
             "completion/complete",
             r#"{"ref":{"type":"ref/prompt","name":"a"}}"#,
             vec![prompt("a")],

@@ -325,7 +325,7 @@ fn method_and_target_must_both_hold() {
 #[test]
 fn what_names_others_follows_their_rules() {
     let policy = read(
-        r#"{"methods":{"tasks/get":["task"]},"prompts":{"p":["x"]},"resources":{"file:///*":["y"],"file:///z":["z"]}}"#,
+        r#"{"methods":{"tasks/get":["task"],"resources/directory/*":[]},"prompts":{"p":["x"]},"resources":{"file:///*":["y"],"file:///z":["z"]}}"#,
     );
     let uri = |uri: &str| Target::Resource(uri.into());
     let version = |operation: &Operation| match operation.method() {
@@ -359,6 +359,16 @@ fn what_names_others_follows_their_rules() {
         (
             "y",
             about("resources/subscribe", uri("http://h/a")),
+            Decision::forbid(),
+        ),
+        (
+            "",
+            about("resources/directory/read", uri("file:///a")),
+            needs("y"),
+        ),
+        (
+            "y z",
+            Operation::new("resources/directory/read", []),
             Decision::forbid(),
         ),
         (

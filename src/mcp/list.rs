@@ -30,7 +30,8 @@ impl ListKind {
         match message.operation().method() {
             "tools/list" => Some(Self::Tools),
             "prompts/list" => Some(Self::Prompts),
-            "resources/list" => Some(Self::Resources),
+            // The latter of the skills extension: what is in a directory, in the same shape.
+            "resources/list" | "resources/directory/read" => Some(Self::Resources),
             "resources/templates/list" => Some(Self::Templates),
             _ => None,
         }
@@ -428,6 +429,12 @@ mod tests {
             ),
             (
                 "resources/list",
+                "resources",
+                "uri",
+                Target::Resource("a".into()),
+            ),
+            (
+                "resources/directory/read",
                 "resources",
                 "uri",
                 Target::Resource("a".into()),

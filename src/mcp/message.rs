@@ -122,7 +122,9 @@ fn targets(method: &str, params: &Params<'_>) -> Result<Targets, MessageError> {
         "tools/call" => Some(Target::Tool(required(&params.name)?)),
         "prompts/get" => Some(Target::Prompt(required(&params.name)?)),
         "resources/read" => Some(Target::Resource(required(&params.uri)?)),
-        "resources/subscribe" | "resources/unsubscribe" => optional(&params.uri, Target::Resource)?,
+        "resources/subscribe" | "resources/unsubscribe" | "resources/directory/read" => {
+            optional(&params.uri, Target::Resource)?
+        }
         "completion/complete" => completed(params)?,
         "subscriptions/listen" => return subscribed(params),
         _ if method.starts_with("tasks/") => optional(&params.task_id, Target::Task)?,

@@ -25,7 +25,8 @@ use crate::{
 /// what they name, a task those of `tasks/get`. Without a rule, only the base is asked of the life
 /// cycle (`initialize`, `ping`, `server/discover`, `logging/setLevel`, `notifications/*`), the
 /// lists, `GET`, `DELETE` and, in revisions that have them, answers of the client. A method that
-/// its revision does not define exists only if a rule names it.
+/// its revision does not define exists only if a rule names it; `resources/directory/read` of the
+/// skills extension then follows the rules of the resource, too.
 ///
 /// A resource's URI that some server could take for another matches no glob: with dot segments,
 /// empty segments, backslashes, white space or control characters; with escapes that no URI needs
@@ -263,6 +264,7 @@ impl ScopePolicy {
             | "resources/read"
             | "resources/subscribe"
             | "resources/unsubscribe"
+            | "resources/directory/read"
             | "completion/complete" => Some((Decision::forbid(), Because::NoTarget)),
             _ if has_rule || needs_base_only(method) => None,
             _ => Some((Decision::forbid(), Because::NoMethodRule)),

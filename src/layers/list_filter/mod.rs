@@ -14,10 +14,10 @@
 //! # Rules
 //!
 //! 1. Needs a `VerifiedToken` and an `McpRequest` in the request's extensions.
-//! 2. The answers to `tools/list`, `prompts/list`, `resources/list` and `resources/templates/list`
-//!    keep those elements that the policy would let the caller call, get or read, in JSON and in
-//!    event streams, page by page, in batches too. Elements are dropped, never edited: every other
-//!    byte stays. `Content-Length` is that of what is left.
+//! 2. The answers to `tools/list`, `prompts/list`, `resources/list`, `resources/templates/list` and
+//!    `resources/directory/read` keep those elements that the policy would let the caller call, get
+//!    or read, in JSON and in event streams, page by page, in batches too. Elements are dropped,
+//!    never edited: every other byte stays. `Content-Length` is that of what is left.
 //! 3. `cacheScope` becomes `private`, for the list is this caller's (MCP 2026-07-28, Caching).
 //! 4. The service behind is asked for an answer that is not encoded: `Accept-Encoding` is removed.
 //!    A list that comes encoded, is longer than 4 MiB, or can be read in more ways than one is 502;
