@@ -492,13 +492,18 @@ async fn rule_05_a_method_that_does_not_exist_does_not_end_a_session() {
         .rpc("7", -32601, "Method not found", "")
         .by("alice")
         .of("tasks/result", "t1");
-    let request = post(
-        &reader(),
-        r#"{"jsonrpc":"2.0","id":7,"method":"tasks/result","params":{"taskId":"t1"}}"#,
-    );
-    let request = request.and("mcp-protocol-version", V4);
-    let request = request.and("mcp-method", "tasks/result");
-    house.refuses("no longer", request, &expected).await;
+    let no_longer = || {
+        let request = post(
+            &reader(),
+            r#"{"jsonrpc":"2.0","id":7,"method":"tasks/result","params":{"taskId":"t1"}}"#,
+        );
+        let request = request.and("mcp-protocol-version", V4);
+        request.and("mcp-method", "tasks/result")
+    };
+    house.refuses("no longer", no_longer(), &expected).await;
+    // That revision ignores the session, so none can end.
+    let with_session = no_longer().and("mcp-session-id", SESSION);
+    house.refuses("no session", with_session, &expected).await;
 }
 
 #[tokio::test]

@@ -98,8 +98,9 @@ const fn gravity(kind: DenialKind) -> Gravity {
 }
 
 fn unknown_method(asked: &McpRequest) -> Rejection {
-    // With a session, a 404 would end it, and an error reaches only a request that stands alone.
-    let status = match (asked.has_session(), asked.id()) {
+    // In a session, a 404 would end it, and an error reaches only a request that stands alone.
+    let in_session = asked.has_session() && !asked.version().is_stateless();
+    let status = match (in_session, asked.id()) {
         (true, Some(_)) => StatusCode::OK,
         (true, None) => StatusCode::BAD_REQUEST,
         (false, _) => StatusCode::NOT_FOUND,
