@@ -22,9 +22,9 @@
 //! 2. No key: 403 without a challenge. A store that cannot answer: 503.
 //! 3. Whether or not a key is injected, these never pass from the client, under any alias (`_` for
 //!    `-`, a leading `http-`, a doubled `x-`, a trailing `-`): `Authorization`,
-//!    `Proxy-Authorization`, the key's header, every `x-mcp-*-authorization`, and the identity
-//!    headers of proxies. `Connection` and what it names are removed too, so that no hop behind can
-//!    be told to drop the key.
+//!    `Proxy-Authorization`, the key's header, every `x-mcp-*-authorization`, the identity headers
+//!    of proxies, and headers that name another method (`X-HTTP-Method-Override`). `Connection` and
+//!    what it names are removed too, so that no hop behind can be told to drop the key.
 //! 4. On the way back no header and no trailer holds the injected key; `WWW-Authenticate` is
 //!    removed, and a 401 becomes 502: clients would take both for ours, and log in again in vain.
 //!    [`with_upstream_challenges`](KeyMapLayer::with_upstream_challenges) lets both pass.

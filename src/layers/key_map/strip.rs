@@ -43,6 +43,13 @@ const IDENTITY_PREFIXES: [&str; 19] = [
     "x-webauth-",
 ];
 
+/// Headers by which some servers take a POST for another method than the one that was judged.
+const METHOD: [&str; 3] = [
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+];
+
 /// How all of these begin, and what else is always forbidden.
 const fn begins_as_forbidden(name: &[u8]) -> bool {
     matches!(
@@ -57,8 +64,8 @@ const fn begins_as_forbidden(name: &[u8]) -> bool {
 /// The longest name that passes: a longer one could be an alias without end.
 pub(super) const LONGEST: usize = 256;
 
-/// Removes everything from a request that could pass for an identity or a key, and `Connection`
-/// with all that it names. `key_header` is the canonical name of the header of the key.
+/// Removes everything from a request that could pass for an identity, a key or another method, and
+/// `Connection` with all that it names. `key_header` is the canonical name of the header of the key.
 pub(super) fn strip(headers: &mut HeaderMap, key_header: &str) {
     let mut doomed: Vec<HeaderName> = Vec::new();
     for name in headers.keys() {
@@ -108,6 +115,7 @@ fn is_forbidden(name: &HeaderName, key_header: &str) -> bool {
         && (matches!(name, "authorization" | "proxy-authorization")
             || (name.starts_with("x-mcp-") && name.ends_with("-authorization"))
             || IDENTITY.contains(&name)
+            || METHOD.contains(&name)
             || IDENTITY_PREFIXES
                 .iter()
                 .any(|prefix| name.starts_with(prefix)))
@@ -160,6 +168,7 @@ mod tests {
         for name in IDENTITY
             .iter()
             .chain(&IDENTITY_PREFIXES)
+            .chain(&METHOD)
             .chain(&credentials)
         {
             assert!(begins_as_forbidden(name.as_bytes()), "{name}");
@@ -240,6 +249,18 @@ mod tests {
             "user-agent",
         ] {
             assert!(passes(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_other_method_is_named() {
+        for name in [
+            "x-http-method-override",
+            "X_HTTP_Method_Override",
+            "x-http-method",
+            "x-method-override",
+        ] {
+            assert!(!passes(name), "{name}");
         }
     }
 
