@@ -36,9 +36,9 @@ use crate::{
 
 /// All layers in the one right order: what stands outside of what is not left to the user.
 ///
-/// The guard of hosts and origins, token check, message reading, policy, the filter of lists and the
-/// guard of streams are always there; the rest is added. The inner service
-/// takes requests with an [`McpBody`](crate::McpBody) and sees the caller as
+/// The guard of hosts and origins, the resource metadata, token check, message reading, the guard of
+/// sessions, policy, the filter of lists and the guard of streams are always there; the rest is
+/// added. The inner service takes requests with an [`McpBody`](crate::McpBody) and sees the caller as
 /// [`VerifiedToken`](crate::VerifiedToken) in their extensions, never the token.
 ///
 /// ```
