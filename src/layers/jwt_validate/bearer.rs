@@ -30,20 +30,17 @@ pub(super) fn find<'a>(authorization: Field<'a>, uri: &Uri) -> Bearer<'a> {
 }
 
 fn of_field(field: &HeaderValue) -> Bearer<'_> {
-    let credentials = field.as_bytes();
-    let scheme_ends = credentials
-        .iter()
-        .position(|byte| matches!(byte, b' ' | b'\t'))
-        .unwrap_or(credentials.len());
-    let (scheme, rest) = credentials.split_at(scheme_ends);
-    if !scheme.eq_ignore_ascii_case(b"bearer") {
+    let Some((scheme, rest)) = field.as_bytes().split_first_chunk::<6>() else {
+        return Bearer::None;
+    };
+    // To the letter, as nearly all send it; else in any case.
+    let is_bearer = scheme == b"Bearer" || scheme.eq_ignore_ascii_case(b"bearer");
+    if !is_bearer || !matches!(rest, [b' ' | b'\t', ..]) {
         return Bearer::None;
     }
     let start = rest.iter().position(|byte| *byte != b' ');
-    let Some(token) = start.and_then(|start| rest.get(start..)) else {
-        return Bearer::None;
-    };
-    Bearer::Token(token)
+    let token = start.and_then(|start| rest.get(start..));
+    token.map_or(Bearer::None, Bearer::Token)
 }
 
 /// Whether what stands after the scheme is one token and not several.
