@@ -1,7 +1,7 @@
 //! Who may come in, and what his answer is to say.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
 
 use super::{
     cors::{self, sign, strip},
@@ -104,7 +104,7 @@ impl Config {
     ) -> Result<Asker, Rejection> {
         let denied = |reason, message| Err(Rejection::new(reason, StatusCode::FORBIDDEN, message));
         let host = authority(uri, host);
-        if !host.is_some_and(|host| self.origins.allows_host(host)) {
+        if !host.is_some_and(|host| self.origins.allows(host)) {
             return denied(Reason::HostDenied, "The Host is not allowed");
         }
         let is_metadata = self.metadata.is_at(uri.path());
@@ -130,13 +130,9 @@ fn is_read(method: &Method) -> bool {
 }
 
 /// The host that was asked for, if it is one.
-fn authority<'a>(uri: &'a Uri, host: Field<'a>) -> Option<&'a str> {
-    let field = match host.only() {
-        Ok(Some(field)) => Some(field.to_str().ok()?),
-        Ok(None) => None,
-        Err(Several) => return None,
-    };
-    let authority = uri.authority().map(http::uri::Authority::as_str);
+fn authority<'a>(uri: &'a Uri, host: Field<'a>) -> Option<&'a [u8]> {
+    let field = host.only().ok()?.map(HeaderValue::as_bytes);
+    let authority = uri.authority().map(|it| it.as_str().as_bytes());
     match (authority, field) {
         (Some(authority), Some(field)) => authority.eq_ignore_ascii_case(field).then_some(field),
         (authority, field) => authority.or(field),

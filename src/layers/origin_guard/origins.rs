@@ -100,14 +100,19 @@ impl Origins {
     /// Whether the server is meant when this is the `Host` or `:authority`.
     #[must_use]
     pub fn allows_host(&self, host: &str) -> bool {
+        self.allows(host.as_bytes())
+    }
+
+    /// The same of a field, of which only an unusual one is looked at letter by letter.
+    pub(super) fn allows(&self, host: &[u8]) -> bool {
         // To the letter, as nearly all send it; else by its parts.
         let is_usual = |(allowed, port): &(Box<str>, Option<u16>)| {
-            **allowed == *host && (port.is_none() || *port == self.default_port)
+            allowed.as_bytes() == host && (port.is_none() || *port == self.default_port)
         };
         if self.hosts.iter().any(is_usual) {
             return true;
         }
-        let Some(asked) = Authority::parse(host) else {
+        let Some(asked) = str::from_utf8(host).ok().and_then(Authority::parse) else {
             return false;
         };
         let port = asked.port.or(self.default_port);
