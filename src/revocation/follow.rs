@@ -121,7 +121,7 @@ struct Tail {
     is_long: bool,
     /// The last bytes before `offset`.
     last: Vec<u8>,
-    /// When the file was written to, as it was before it was read.
+    /// When the file was written to, as it was before its end was found.
     modified: Option<SystemTime>,
 }
 
@@ -176,12 +176,17 @@ impl Tail {
     }
 
     fn read(&mut self, mut each: impl FnMut(u64, Option<&[u8]>)) -> io::Result<()> {
-        self.modified = self.file.metadata()?.modified().ok();
         self.file.seek(SeekFrom::Start(self.offset))?;
         let mut buffer = [0; 8 * 1024];
         loop {
+            // As it was before the end was found: what is appended meanwhile is read and is no
+            // rewriting, and what is written after it shows.
+            let modified = self.file.metadata()?.modified().ok();
             let read = match self.file.read(&mut buffer) {
-                Ok(0) => break,
+                Ok(0) => {
+                    self.modified = modified;
+                    break;
+                }
                 Ok(read) => buffer.get(..read).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
@@ -357,6 +362,30 @@ mod tests {
         file.set_modified(read + Duration::from_secs(1)).unwrap();
         assert_eq!(bench.poll().first().unwrap(), "1 two");
         assert!(bench.poll().is_empty());
+    }
+
+    #[test]
+    fn what_is_appended_while_the_file_is_read_is_read_once() {
+        let mut bench = Bench::new("");
+        bench.poll();
+        bench.append("one\n");
+        let path = bench.tail.path.clone();
+        let mut lines = Vec::new();
+        let append = |_, line: Option<&[u8]>| {
+            lines.push(line.map(<[u8]>::to_vec).unwrap());
+            if lines.len() == 1 {
+                let mut file = File::options().append(true).open(&path).unwrap();
+                file.write_all(b"two\n").unwrap();
+                // Not every clock of a file system has moved on by now.
+                let read = file.metadata().unwrap().modified().unwrap();
+                file.set_modified(read + Duration::from_secs(1)).unwrap();
+            }
+        };
+        bench.tail.poll(append).unwrap();
+        assert_eq!(lines, [b"one", b"two"]);
+        assert!(bench.poll().is_empty());
+        bench.append("three\n");
+        assert_eq!(bench.poll(), ["3 three"]);
     }
 
     #[test]
