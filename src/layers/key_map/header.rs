@@ -1,5 +1,6 @@
 //! Under which header a key is injected, and how it is written there.
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
@@ -82,9 +83,15 @@ impl KeyHeader {
             return key.header_value().clone();
         }
         let secret = key.secret().expose();
-        let text = Zeroizing::new(format!("{}{secret}{}", self.before, self.after));
+        let length = self.before.len() + secret.len() + self.after.len();
+        // Never grown, so that no copy is left behind, and wiped when the last request with it is gone.
+        let mut text = Zeroizing::new(Vec::with_capacity(length));
+        for part in [&*self.before, secret, &*self.after] {
+            text.extend_from_slice(part.as_bytes());
+        }
         // Template and key both fit in a header, so both together do.
-        let mut value = HeaderValue::from_str(&text).unwrap_or_else(|_| key.header_value().clone());
+        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(text))
+            .unwrap_or_else(|_| key.header_value().clone());
         value.set_sensitive(true);
         value
     }
@@ -150,5 +157,26 @@ mod tests {
             let error = wrong.parse::<KeyHeader>().unwrap_err();
             assert_eq!(error.to_string(), expected, "{wrong:?}");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn nothing_of_a_key_in_a_template_is_left_in_memory() {
+        use std::os::unix::fs::FileExt;
+
+        let header: KeyHeader = "authorization".parse().unwrap();
+        let key = UpstreamKey::new("ro", "S3CR3T-".repeat(600)).unwrap();
+        let sent = header.value(&key);
+        let copy = sent.as_bytes().as_ptr() as u64;
+        let memory = std::fs::File::open("/proc/self/mem").unwrap();
+        let left = || {
+            let mut bytes = vec![0; 2000];
+            // Memory that was given back cannot be read.
+            let _ = memory.read_exact_at(&mut bytes, copy + 1000);
+            bytes.windows(7).filter(|it| *it == b"S3CR3T-").count()
+        };
+        assert!(left() > 0);
+        drop(sent);
+        assert_eq!(left(), 0);
     }
 }
