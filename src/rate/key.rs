@@ -2,7 +2,11 @@
 
 use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
 
-use crate::{hash::Hash128, mcp::TargetName, token::Principal};
+use crate::{
+    hash::Hash128,
+    mcp::{Target, TargetName},
+    token::Principal,
+};
 
 /// Whose count it is: the limit's name, and what the limit is kept for. Parts are kept apart, so
 /// that no two callers can be joined to one key.
@@ -20,7 +24,7 @@ pub struct RateKey {
 pub(crate) struct Parts {
     /// The issuer, and what it calls the client.
     pub(crate) client: Option<(Arc<str>, Arc<str>)>,
-    pub(crate) tool: Option<TargetName>,
+    pub(crate) target: Option<Target>,
     pub(crate) session: Option<Arc<str>>,
     pub(crate) peer: Option<IpAddr>,
 }
@@ -28,7 +32,7 @@ pub(crate) struct Parts {
 impl Parts {
     const NONE: Self = Self {
         client: None,
-        tool: None,
+        target: None,
         session: None,
         peer: None,
     };
@@ -40,7 +44,7 @@ impl fmt::Debug for Parts {
         let session = self.session.as_ref().map(|_| format_args!(".."));
         f.debug_struct("Parts")
             .field("client", &self.client)
-            .field("tool", &self.tool)
+            .field("target", &self.target)
             .field("session", &session)
             .field("peer", &self.peer)
             .finish()
@@ -76,7 +80,12 @@ impl RateKey {
     /// One count a tool.
     #[must_use]
     pub fn with_tool(self, tool: Option<TargetName>) -> Self {
-        self.with(|parts| parts.tool = tool)
+        self.with_target(tool.map(Target::Tool))
+    }
+
+    /// One count a tool, prompt, resource or task: of one name or not, they are not the same.
+    pub(crate) fn with_target(self, target: Option<Target>) -> Self {
+        self.with(|parts| parts.target = target)
     }
 
     /// One count a session.
@@ -154,6 +163,8 @@ mod tests {
             bare.clone().with_client("i".into(), "x".into()),
             bare.clone().with_client("j".into(), "x".into()),
             bare.clone().with_tool(Some("x".into())),
+            bare.clone().with_target(Some(Target::Prompt("x".into()))),
+            bare.clone().with_target(Some(Target::Resource("x".into()))),
             bare.clone().with_session(Some("x".into())),
             bare.clone().with_peer([127, 0, 0, 1].into()),
             bare.clone()
@@ -177,7 +188,7 @@ mod tests {
             .with_session(Some("s3ss10n".into()));
         assert_eq!(
             format!("{:?}", key.parts),
-            r#"Some(Parts { client: None, tool: Some("echo"), session: Some(..), peer: None })"#
+            r#"Some(Parts { client: None, target: Some(Tool("echo")), session: Some(..), peer: None })"#
         );
     }
 

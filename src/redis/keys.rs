@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     error::StoreError,
+    mcp::Target,
     rate::{Parts, RateKey},
     session::SessionHash,
 };
@@ -51,7 +52,7 @@ pub(super) fn limit(key: &RateKey) -> String {
     };
     let Parts {
         client,
-        tool,
+        target,
         session,
         peer,
     } = key.parts();
@@ -59,8 +60,14 @@ pub(super) fn limit(key: &RateKey) -> String {
         more("client_iss", issuer, false);
         more("client", client_id, false);
     }
-    if let Some(tool) = tool {
-        more("tool", tool, false);
+    if let Some(target) = target {
+        let kind = match target {
+            Target::Tool(_) => "tool",
+            Target::Prompt(_) => "prompt",
+            Target::Resource(_) => "resource",
+            Target::Task(_) => "task",
+        };
+        more(kind, target.name(), false);
     }
     if let Some(session) = session {
         // Whoever reads it can open no session with it.
@@ -177,6 +184,8 @@ mod tests {
             of("i", "a", Some("")).with_tool(Some("x".into())),
             of("i", "a", None).with_tool(Some("x".into())),
             of("i", "a", None).with_tool(Some("".into())),
+            of("i", "a", None).with_target(Some(Target::Prompt("x".into()))),
+            of("i", "a", None).with_target(Some(Target::Resource("x".into()))),
             of("i", "a", None).with_session(Some("x".into())),
             of("i", "a", None).with_client("i".into(), "x".into()),
             RateKey::new("calls").with_client("i".into(), "x".into()),

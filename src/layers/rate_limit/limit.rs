@@ -176,15 +176,18 @@ impl RateLimit {
         for message in known.asked.map_or(&[][..], McpRequest::messages) {
             let method = message.operation().method();
             if methods.iter().any(|named| **named == *method) {
-                let mut key = self.base_key(known);
-                if by.tool {
-                    let tool = message.operation().target().map(Target::target_name);
-                    key = key.with_tool(tool.cloned());
-                }
-                takes.add(self.quota, key, self.cost(message));
+                takes.add(self.quota, self.key(known, message), self.cost(message));
             }
         }
         Ok(())
+    }
+
+    fn key(&self, known: &Known<'_>, message: &Message) -> RateKey {
+        let key = self.base_key(known);
+        if !self.by.tool {
+            return key;
+        }
+        key.with_target(message.operation().target().cloned())
     }
 
     fn base_key(&self, known: &Known<'_>) -> RateKey {
@@ -240,6 +243,33 @@ mod tests {
             token: Some(&token),
             asked: None,
         })
+    }
+
+    #[test]
+    fn a_tool_a_prompt_and_a_resource_of_one_name_are_counted_apart() {
+        let quota = Quota::per_minute(NonZeroU32::MIN);
+        let methods = ["tools/call", "prompts/get", "resources/read"];
+        let limit = RateLimit::new("calls", quota)
+            .with_methods(methods)
+            .per_tool();
+        let key = |method: &str| {
+            let body = format!(
+                r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{"name":"a:b","uri":"a:b"}}}}"#
+            );
+            let asked = McpRequest::from_json(body.as_bytes()).unwrap();
+            let known = Known {
+                headers: &HeaderMap::new(),
+                extensions: &Extensions::new(),
+                token: None,
+                asked: Some(&asked),
+            };
+            limit.key(&known, asked.messages().first().unwrap())
+        };
+        let keys: HashSet<_> = methods
+            .map(|method| key(method).hash128())
+            .into_iter()
+            .collect();
+        assert_eq!(keys.len(), 3);
     }
 
     #[test]
