@@ -13,8 +13,7 @@ use crate::{
     token::{Scope, VerifiedToken},
 };
 
-/// Slots that the layers inside fill, each at most once, for the one outside that writes the audit
-/// event.
+/// Slots that the layers inside fill for the one outside that writes the audit event.
 ///
 /// [`AuditLogLayer`](crate::AuditLogLayer) puts it into the request's extensions. A layer of yours
 /// that verifies tokens by itself tells it whom it found.
@@ -84,15 +83,28 @@ pub(crate) struct StreamEnd {
 
 impl Facts {
     /// Adds what others found out. The first word counts: whoever comes second knows nothing better.
+    /// Of what stores and limits say, the gravest counts: several may be asked, one behind the other.
     fn join(&mut self, others: Self) {
         /// Takes each of these from the others, where there is nothing yet.
         macro_rules! join {
             ($($slot:ident)*) => { $( self.$slot = self.$slot.take().or(others.$slot); )* };
         }
-        join!(action token request required key_name revocation rate_limit upstream);
+        join!(action token request required key_name upstream);
+        self.add_revocation(others.revocation);
+        self.add_rate_limit(others.rate_limit);
         if matches!(self.stream, Stream::None) {
             self.stream = others.stream;
         }
+    }
+
+    fn add_revocation(&mut self, said: Option<AuditRevocation>) {
+        let all = self.revocation.into_iter().chain(said);
+        self.revocation = all.max_by_key(|it| it.gravity());
+    }
+
+    pub(crate) fn add_rate_limit(&mut self, said: Option<AuditRateLimit>) {
+        let all = self.rate_limit.into_iter().chain(said);
+        self.rate_limit = all.max_by_key(|it| it.gravity());
     }
 
     /// Whether the response is a stream whose end will be told.
@@ -101,7 +113,7 @@ impl Facts {
     }
 }
 
-/// Fills a slot, as [`Facts::join`] does.
+/// Fills a slot, as [`Facts::join`] does: the first word counts.
 macro_rules! slots {
     ($($set:ident $slot:ident: $type:ty;)*) => {
         impl AuthTrail {
@@ -119,8 +131,6 @@ slots! {
     set_request request: McpRequest;
     set_required required: Scope;
     set_key_name key_name: Text;
-    set_revocation revocation: AuditRevocation;
-    set_rate_limit rate_limit: AuditRateLimit;
     set_upstream upstream: Duration;
 }
 
@@ -132,6 +142,16 @@ impl AuthTrail {
 
     pub(crate) fn token(&self) -> Option<&VerifiedToken> {
         self.0.token.get()
+    }
+
+    /// Notes what became of the question whether the token was revoked.
+    pub(crate) fn add_revocation(&self, said: AuditRevocation) {
+        self.facts().add_revocation(Some(said));
+    }
+
+    /// Notes what a limit said.
+    pub(crate) fn add_rate_limit(&self, said: AuditRateLimit) {
+        self.facts().add_rate_limit(Some(said));
     }
 
     /// All that was found out here, which is told once, with what was found out elsewhere.

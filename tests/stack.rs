@@ -21,10 +21,10 @@ use futures_util::FutureExt;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use mcp_auth::{
-    AuditEvent, AuditLogLayer, AuthStack, Decision, JwtValidator, KeyHeader, KeyStore, McpBody,
-    MemoryRateLimitStore, MemoryRevocationStore, Quota, RateLimit, RateLimitLayer, RecordingSink,
-    ResourceMetadata, StaticJwks, Target, UnixTime, UpstreamKey, UpstreamKeyId, key_store_fn,
-    policy_fn,
+    AuditEvent, AuditLogLayer, AuditRateLimit, AuthStack, Decision, JwtValidator, KeyHeader,
+    KeyStore, McpBody, MemoryRateLimitStore, MemoryRevocationStore, Quota, RateLimit,
+    RateLimitLayer, RecordingSink, ResourceMetadata, StaticJwks, Target, UnixTime, UpstreamKey,
+    UpstreamKeyId, key_store_fn, policy_fn,
 };
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
@@ -348,6 +348,31 @@ async fn the_limit_says_when_to_come_back() {
     assert_eq!(body["error"]["code"], -31429);
     assert_eq!(body["error"]["data"]["retryAfterSeconds"], 1800);
     assert_eq!(house.upstream_calls(), 2);
+}
+
+#[tokio::test]
+async fn too_many_streams_are_told_where_a_limit_had_enough() {
+    let house = House::new();
+    let hundred = Quota::per_hour(NonZeroU32::new(100).unwrap());
+    let limit = RateLimit::new("gets", hundred).with_methods(["GET"]);
+    let service = house
+        .stack()
+        .with_rate_limit(RateLimitLayer::new(MemoryRateLimitStore::new(), limit))
+        .with_max_streams(0)
+        .with_audit(Arc::clone(&house.audit))
+        .layer(service_fn(async |_: Request<McpBody>| {
+            Ok::<_, Infallible>(Response::<Full<Bytes>>::default())
+        }));
+    let request = Request::get(RESOURCE)
+        .header("accept", "text/event-stream")
+        .header("authorization", format!("Bearer {}", house.token(&[])))
+        .body(Full::<Bytes>::default())
+        .unwrap();
+    let answer = service.oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(house.reasons(), ["rate_limited"]);
+    let told = house.audit.events()[0].rate_limit();
+    assert_eq!(told, Some(AuditRateLimit::Limited));
 }
 
 #[tokio::test]

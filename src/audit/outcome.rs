@@ -50,6 +50,15 @@ impl AuditRevocation {
             Self::Unchecked => "unchecked",
         }
     }
+
+    /// How much it says of a request: of what several stores said, the log shows the gravest.
+    pub(crate) const fn gravity(self) -> u8 {
+        match self {
+            Self::Active => 0,
+            Self::Unchecked => 1,
+            Self::Revoked => 2,
+        }
+    }
 }
 
 /// What the limits said.
@@ -73,6 +82,15 @@ impl AuditRateLimit {
             Self::Ok => "ok",
             Self::Limited => "limited",
             Self::Local => "local",
+        }
+    }
+
+    /// How much it says of a request: of what several limits said, the log shows the gravest.
+    pub(crate) const fn gravity(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Local => 1,
+            Self::Limited => 2,
         }
     }
 }

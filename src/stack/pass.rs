@@ -300,8 +300,8 @@ where
             list_filter::ask_for_plain(&mut head.headers);
         }
         if guarded.is_err() {
-            let noted = &mut self.leaving.recorder.facts.rate_limit;
-            noted.get_or_insert(AuditRateLimit::Limited);
+            let facts = &mut self.leaving.recorder.facts;
+            facts.add_rate_limit(Some(AuditRateLimit::Limited));
         }
         self.leaving.filter = filter;
         if let Some(guarded) = judged(common, guarded)? {

@@ -78,7 +78,7 @@ impl<L, S, B> Judge<S, B> for Counted<L> {
         let extensions = request.extensions();
         let (outcome, judged) = gate::judge(answer, extensions.get::<McpRequest>());
         if let (Some(outcome), Some(trail)) = (outcome, trail(extensions)) {
-            trail.set_rate_limit(outcome);
+            trail.add_rate_limit(outcome);
         }
         judged
     }

@@ -76,7 +76,7 @@ impl<V, S, B> Judge<S, B> for Checked<V> {
     ) -> Result<(), Rejection> {
         let (outcome, judged) = self.0.judge(answer);
         if let Some(trail) = trail(request.extensions()) {
-            trail.set_revocation(outcome);
+            trail.add_revocation(outcome);
         }
         judged
     }

@@ -69,7 +69,7 @@ where
             }
             Err(rejection) => {
                 if let Some(trail) = trail {
-                    trail.set_rate_limit(AuditRateLimit::Limited);
+                    trail.add_rate_limit(AuditRateLimit::Limited);
                 }
                 Passing::answered(common.respond(rejection))
             }
