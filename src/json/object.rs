@@ -1,8 +1,8 @@
 //! Objects that every parser reads alike.
 //!
 //! One value and nothing after it, no byte order mark, no lone surrogate, no number out of range, no
-//! member twice at any level (an escaped twin is a twin), nested at most [`MAX_DEPTH`] deep, ignored
-//! members included.
+//! member twice at any level (an escaped twin is a twin), none by which serde_json marks what it reads
+//! otherwise, nested at most [`MAX_DEPTH`] deep, ignored members included.
 
 use std::{borrow::Cow, collections::HashSet, mem};
 
@@ -13,6 +13,10 @@ const MAX_DEPTH: u8 = 32;
 
 /// Up to so many names of an object are compared one by one; more are hashed, with a random seed.
 const FEW_NAMES: usize = 16;
+
+/// How the names begin by which serde_json marks that an object is none: it reads the text in such a
+/// member as JSON, and takes what that says for the object.
+const SERDE_MARK: &str = "$serde_json::private::";
 
 /// A member of an object, as far as its reader cares.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,7 +131,7 @@ impl Default for Names<'_> {
 
 impl<'a> Names<'a> {
     fn insert(&mut self, name: Cow<'a, str>) -> Result<(), Error> {
-        if self.is_new(name) {
+        if !name.starts_with(SERDE_MARK) && self.is_new(name) {
             Ok(())
         } else {
             Err(Error::Malformed)
@@ -198,6 +202,8 @@ mod tests {
             r#"{"x":["\udc00"]}"#,
             r#"{"x":{"\ud800":1}}"#,
             r#"{"\ud800":1}"#,
+            r#"{"$serde_json::private::Number":"1"}"#,
+            r#"{"x":[{"$serde_json::private::RawValue":"1"}]}"#,
         ] {
             assert!(check(wrong).is_err(), "{wrong}");
             assert!(read_object(wrong, |_, _| ()).is_err(), "{wrong}");

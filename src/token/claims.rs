@@ -224,6 +224,26 @@ mod tests {
     }
 
     #[test]
+    fn no_text_is_read_for_the_claims_that_it_holds() {
+        for name in [
+            "$serde_json::private::RawValue",
+            r"\u0024serde_json::private::RawValue",
+        ] {
+            let claims = read(&format!(
+                r#","profile":{{"{name}":"{{\"roles\":[\"admin\"]}}"}},"roles":["reader"]"#
+            ));
+            let has = |path, value| claims.as_ref().is_ok_and(|claims| claims.has(path, value));
+            assert!(!has("profile.roles", "admin"), "{name}");
+            let claims = read(&format!(r#","roles":["reader"],"{name}":"{{}}""#));
+            let has = |value| claims.as_ref().map(|claims| claims.has("roles", value));
+            assert!(
+                has("reader").unwrap_or(true),
+                "{name}: what is accepted is seen"
+            );
+        }
+    }
+
+    #[test]
     fn scopes_are_split_at_spaces_and_items_are_not() {
         let claims =
             read(r#","scope":"a  b\tc","scp":["d e","f","a",""],"roles":["g h","i"],"x":"j k""#);
