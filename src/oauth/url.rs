@@ -35,9 +35,13 @@ pub(crate) fn parse(what: &str, text: &str) -> Result<Uri, ConfigError> {
     Ok(url)
 }
 
-/// The URL as an error may show it: not with user information, which may be a password.
+/// The URL as an error may show it: not with user information, which may be a password, and without
+/// query and fragment, in which keys are sent.
 pub(crate) fn shown(url: &str) -> &str {
-    if url.contains('@') { "…" } else { url }
+    if url.contains('@') {
+        return "…";
+    }
+    url.split(['?', '#']).next().unwrap_or_default()
 }
 
 /// Whether nobody between can read along: `https`, or `http` to this very machine.
@@ -91,6 +95,14 @@ mod tests {
         ] {
             let error = parse("the resource", url).unwrap_err().to_string();
             assert!(error.starts_with("the resource \"…\" "), "{error}");
+        }
+        for url in [
+            "https://h/mcp?code=s3cr3t",
+            "mcp?code=s3cr3t",
+            "ftp://h/#s3cr3t",
+        ] {
+            let error = parse("the resource", url).unwrap_err().to_string();
+            assert!(!error.contains("s3cr3t"), "{error}");
         }
     }
 

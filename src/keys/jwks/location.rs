@@ -178,6 +178,18 @@ mod tests {
     }
 
     #[test]
+    fn no_query_is_shown() {
+        for wrong in [
+            "http://idp.example.com/jwks?code=s3cr3t",
+            "jwks?code=s3cr3t",
+            "https://idp.example.com/jwks?code=s3cr3t#x",
+        ] {
+            let error = jwks_url(wrong).unwrap_err().to_string();
+            assert!(!error.contains("s3cr3t"), "{error}");
+        }
+    }
+
+    #[test]
     fn metadata_must_be_of_the_issuer_and_name_a_url_that_may_be_fetched() {
         let issuer = "https://idp.example.com";
         let read = |body: &str| {
