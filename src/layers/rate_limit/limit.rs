@@ -130,7 +130,8 @@ impl RateLimit {
         self
     }
 
-    /// Counts each tool, prompt or resource apart.
+    /// Counts each tool, prompt or resource apart. Of requests of any kind it counts the messages, and
+    /// must stand where they were read.
     pub const fn per_tool(mut self) -> Self {
         self.by.tool = true;
         self
@@ -169,17 +170,23 @@ impl RateLimit {
         if by.peer && known.peer().is_none() {
             return Err("PeerAddr in the extensions");
         }
-        let Methods::Named(methods) = &self.methods else {
+        if matches!(self.methods, Methods::Requests) && !by.tool {
             takes.add(self.quota, self.base_key(known), NonZeroU32::MIN);
             return Ok(());
-        };
+        }
         for message in known.asked.map_or(&[][..], McpRequest::messages) {
-            let method = message.operation().method();
-            if methods.iter().any(|named| **named == *method) {
+            if self.counts(message.operation().method()) {
                 takes.add(self.quota, self.key(known, message), self.cost(message));
             }
         }
         Ok(())
+    }
+
+    fn counts(&self, method: &str) -> bool {
+        match &self.methods {
+            Methods::Requests => true,
+            Methods::Named(methods) => methods.iter().any(|named| **named == *method),
+        }
     }
 
     fn key(&self, known: &Known<'_>, message: &Message) -> RateKey {
@@ -270,6 +277,37 @@ mod tests {
             .into_iter()
             .collect();
         assert_eq!(keys.len(), 3);
+    }
+
+    #[test]
+    fn requests_of_a_peer_are_counted_apart_where_that_is_asked_for() {
+        let mut extensions = Extensions::new();
+        extensions.insert(PeerAddr::new([127, 0, 0, 1].into()));
+        let quota = Quota::per_minute(NonZeroU32::MIN);
+        let limit = RateLimit::of_peers("requests", quota).per_tool();
+        let takes = |names: &[&str]| {
+            let calls: Vec<_> = names
+                .iter()
+                .map(|name| {
+                    format!(
+                        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{name}"}}}}"#
+                    )
+                })
+                .collect();
+            let asked = McpRequest::from_json(format!("[{}]", calls.join(",")).as_bytes()).unwrap();
+            let mut takes = Several::default();
+            let known = Known {
+                headers: &HeaderMap::new(),
+                extensions: &extensions,
+                token: None,
+                asked: Some(&asked),
+            };
+            limit.takes(&known, &mut takes).unwrap();
+            takes.costs()
+        };
+        assert_eq!(takes(&["a"]), [1]);
+        assert_eq!(takes(&["a", "b"]), [1, 1]);
+        assert_eq!(takes(&["a", "b", "a"]), [2, 1]);
     }
 
     #[test]

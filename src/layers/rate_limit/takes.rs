@@ -42,6 +42,15 @@ impl Several {
     }
 }
 
+#[cfg(test)]
+impl Several {
+    /// What each count is to give.
+    pub(super) fn costs(&self) -> Vec<u32> {
+        let all = self.first.iter().chain(&self.others);
+        all.map(|(_, _, cost)| cost.get()).collect()
+    }
+}
+
 /// What all counts together say: the first that has not enough, else the last.
 pub struct Takes<L: RateLimitStore> {
     asked: Option<L::Future>,
