@@ -11,8 +11,9 @@ use crate::{
 /// The policy that follows from a [`KeyMap`] where there is no other: operations are not told
 /// apart, and a caller needs one of the scopes of a key that is mapped to it.
 ///
-/// - It is granted the scopes that it has of the strongest such key, so that this key is injected
-///   and not a weaker one: nobody knows here which calls read and which write.
+/// - It is granted the scopes that it has of the strongest such key, so that no key is injected that
+///   lacks one of them: nobody knows here which calls read and which write. Of the keys that have
+///   them all it gets the weakest.
 /// - One with a key without scopes needs none. Without the scopes of another key it is granted
 ///   nothing in particular, and gets the weakest key.
 /// - Where it has none, the first scope of its weakest key is what it is asked for.
