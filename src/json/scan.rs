@@ -203,13 +203,11 @@ fn behind_escapes(rest: &[u8]) -> Result<&[u8], Error> {
 const fn first_special(word: u64) -> Option<usize> {
     /// One in each byte.
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    let quote = word ^ (b'"' as u64 * ONES);
-    let backslash = word ^ (b'\\' as u64 * ONES);
-    // In each byte that is zero the highest bit is set, and then maybe in bytes behind it.
-    let quote = quote.wrapping_sub(ONES) & !quote;
-    let backslash = backslash.wrapping_sub(ONES) & !backslash;
-    let control = word.wrapping_sub(0x20 * ONES) & !word;
-    let found = (quote | backslash | control) & (0x80 * ONES);
+    // With this bit turned the quote is what the control characters are: less than 0x21.
+    let quote_or_control = (word ^ (0x02 * ONES)).wrapping_sub(0x21 * ONES);
+    let backslash = (word ^ (b'\\' as u64 * ONES)).wrapping_sub(ONES);
+    // In each such byte the highest bit is set, and then maybe in bytes behind it.
+    let found = (quote_or_control | backslash) & !word & (0x80 * ONES);
     if found == 0 {
         None
     } else {
