@@ -24,7 +24,6 @@ pub(crate) enum Error {
 // serde_json in the tests below.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
-    text: &'a str,
     scan: Scan<'a>,
     /// How many arrays and objects are open.
     depth: u8,
@@ -39,7 +38,6 @@ impl<'a> Reader<'a> {
     pub(crate) const fn new(text: &'a str, max_depth: u8) -> Self {
         debug_assert!(max_depth <= MOST_DEPTH);
         Self {
-            text,
             scan: Scan::new(text),
             depth: 0,
             max_depth,
@@ -60,26 +58,23 @@ impl<'a> Reader<'a> {
     /// A value as its JSON text.
     #[inline]
     pub(crate) fn json(&mut self) -> Result<&'a str, Error> {
-        let mut scan = self.scan;
-        let first = scan.next()?;
-        let start = self.position_of(scan) - 1;
-        self.scan = self.behind(scan, first)?;
-        self.between(start, self.position_of(self.scan))
+        self.peek()?;
+        let start = self.scan.position();
+        self.skip()?;
+        self.scan.between(start, self.scan.position())
     }
 
     /// A string, its escapes decoded; anything else is `None`.
     #[inline]
     pub(crate) fn text(&mut self) -> Result<Option<Cow<'a, str>>, Error> {
         let mut scan = self.scan;
-        let first = scan.next()?;
-        if first == b'"' {
-            let text = self.string(&mut scan)?;
-            self.scan = scan;
-            Ok(Some(text))
-        } else {
-            self.scan = self.behind(scan, first)?;
-            Ok(None)
+        if !scan.takes(b'"') {
+            self.skip()?;
+            return Ok(None);
         }
+        let text = string(&mut scan)?;
+        self.scan = scan;
+        Ok(Some(text))
     }
 
     /// An object: `member` reads the value of each member, whose name it is told. `false`: it is
@@ -90,31 +85,24 @@ impl<'a> Reader<'a> {
         mut member: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), Error>,
     ) -> Result<bool, Error> {
         let mut scan = self.scan;
-        let first = scan.next()?;
-        if first != b'{' {
-            self.scan = self.behind(scan, first)?;
+        if !scan.takes(b'{') {
+            self.skip()?;
             return Ok(false);
         }
         self.go_deeper()?;
-        let mut next = scan.next()?;
-        if next != b'}' {
+        if !scan.takes(b'}') {
             loop {
-                if next != b'"' {
-                    return Err(Error::Malformed);
-                }
-                let name = self.string(&mut scan)?;
-                if scan.next()? != b':' {
-                    return Err(Error::Malformed);
-                }
+                scan.demand(b'"')?;
+                let name = string(&mut scan)?;
+                scan.demand(b':')?;
                 self.scan = scan;
                 member(self, name)?;
                 scan = self.scan;
-                match scan.next()? {
-                    b',' => next = scan.next()?,
-                    b'}' => break,
-                    _ => return Err(Error::Malformed),
+                if !scan.takes(b',') {
+                    break;
                 }
             }
+            scan.demand(b'}')?;
         }
         self.scan = scan;
         self.depth -= 1;
@@ -127,116 +115,70 @@ impl<'a> Reader<'a> {
         &mut self,
         mut element: impl FnMut(&mut Self) -> Result<(), Error>,
     ) -> Result<bool, Error> {
-        let mut scan = self.scan;
-        let first = scan.next()?;
-        if first != b'[' {
-            self.scan = self.behind(scan, first)?;
+        if !self.scan.takes(b'[') {
+            self.skip()?;
             return Ok(false);
         }
-        self.scan = scan;
         self.go_deeper()?;
-        if self.peek()? == b']' {
-            self.scan.next()?;
-        } else {
+        if !self.scan.takes(b']') {
             loop {
                 element(self)?;
-                match self.scan.next()? {
-                    b',' => {}
-                    b']' => break,
-                    _ => return Err(Error::Malformed),
+                if !self.scan.takes(b',') {
+                    break;
                 }
             }
+            self.scan.demand(b']')?;
         }
         self.depth -= 1;
         Ok(true)
     }
 
     /// Reads past a value.
-    #[inline]
     pub(crate) fn skip(&mut self) -> Result<(), Error> {
         let mut scan = self.scan;
-        let first = scan.next()?;
-        self.scan = self.behind(scan, first)?;
-        Ok(())
-    }
-
-    /// What follows a value whose first byte was read.
-    fn behind(&self, mut scan: Scan<'a>, mut first: u8) -> Result<Scan<'a>, Error> {
-        let mut depth = self.depth;
+        let most_depth = self.max_depth - self.depth;
+        let mut depth = 0;
         // What is open here, the innermost in the lowest bit: 1 is an object.
         let mut open = 0_u128;
         loop {
-            match first {
+            if open & 1 != 0 {
+                scan.demand(b'"')?;
+                scan.find_end()?;
+                scan.demand(b':')?;
+            }
+            match scan.next()? {
                 b'"' => _ = scan.find_end()?,
-                b'{' | b'[' if depth == self.max_depth => return Err(Error::TooDeep),
-                b'{' => match scan.next()? {
-                    b'}' => {}
-                    name => {
-                        scan.skip_name(name)?;
-                        depth += 1;
-                        open = open << 1 | 1;
-                        first = scan.next()?;
-                        continue;
-                    }
-                },
-                b'[' => match scan.next()? {
-                    b']' => {}
-                    element => {
-                        depth += 1;
-                        open <<= 1;
-                        first = element;
-                        continue;
-                    }
-                },
-                b'-' | b'0'..=b'9' => scan.skip_number(first)?,
+                b'{' | b'[' if depth == most_depth => return Err(Error::TooDeep),
+                b'{' if !scan.takes(b'}') => {
+                    depth += 1;
+                    open = open << 1 | 1;
+                    continue;
+                }
+                b'[' if !scan.takes(b']') => {
+                    depth += 1;
+                    open <<= 1;
+                    continue;
+                }
+                b'{' | b'[' => {}
                 b't' => scan.skip_word(b"rue")?,
                 b'f' => scan.skip_word(b"alse")?,
                 b'n' => scan.skip_word(b"ull")?,
-                _ => return Err(Error::Malformed),
+                first => scan.skip_number(first)?,
             }
             // The value is whole, and maybe what is around it.
-            first = loop {
-                if depth == self.depth {
-                    return Ok(scan);
+            loop {
+                if depth == 0 {
+                    self.scan = scan;
+                    return Ok(());
                 }
-                match (scan.next()?, open & 1 != 0) {
-                    (b',', true) => {
-                        let name = scan.next()?;
-                        scan.skip_name(name)?;
-                        break scan.next()?;
-                    }
-                    (b',', false) => break scan.next()?,
-                    (b'}', true) | (b']', false) => {
-                        depth -= 1;
-                        open >>= 1;
-                    }
-                    _ => return Err(Error::Malformed),
+                if scan.takes(b',') {
+                    break;
                 }
-            };
+                scan.demand(if open & 1 != 0 { b'}' } else { b']' })?;
+                depth -= 1;
+                open >>= 1;
+            }
         }
-    }
-
-    /// A string whose opening quote was read.
-    #[inline(always)]
-    fn string(&self, scan: &mut Scan<'a>) -> Result<Cow<'a, str>, Error> {
-        let start = self.position_of(*scan);
-        let is_plain = scan.find_end()?;
-        let end = self.position_of(*scan) - 1;
-        if is_plain {
-            self.between(start, end).map(Cow::Borrowed)
-        } else {
-            decoded(self.between(start - 1, end + 1)?)
-        }
-    }
-
-    #[inline(always)]
-    const fn position_of(&self, scan: Scan<'_>) -> usize {
-        self.text.len() - scan.len()
-    }
-
-    #[inline(always)]
-    fn between(&self, start: usize, end: usize) -> Result<&'a str, Error> {
-        self.text.get(start..end).ok_or(Error::Malformed)
     }
 
     const fn go_deeper(&mut self) -> Result<(), Error> {
@@ -245,6 +187,19 @@ impl<'a> Reader<'a> {
         }
         self.depth += 1;
         Ok(())
+    }
+}
+
+/// A string whose opening quote was read.
+#[inline(always)]
+fn string<'a>(scan: &mut Scan<'a>) -> Result<Cow<'a, str>, Error> {
+    let start = scan.position();
+    let is_plain = scan.find_end()?;
+    let end = scan.position() - 1;
+    if is_plain {
+        scan.between(start, end).map(Cow::Borrowed)
+    } else {
+        decoded(scan.between(start - 1, end + 1)?)
     }
 }
 

@@ -2,37 +2,60 @@
 
 use super::Error;
 
-/// What is left of a text. It is copied, and put back, by whoever reads more than one thing: so it
-/// stays in registers.
+/// A text, and how far it is read. It is copied, and put back, by whoever reads more than one thing:
+/// so it stays in registers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scan<'a> {
-    rest: &'a [u8],
+    text: &'a str,
+    position: usize,
 }
 
 impl<'a> Scan<'a> {
     pub(super) const fn new(text: &'a str) -> Self {
-        Self {
-            rest: text.as_bytes(),
-        }
+        Self { text, position: 0 }
+    }
+
+    /// How many bytes are read.
+    #[inline(always)]
+    pub(super) const fn position(&self) -> usize {
+        self.position
+    }
+
+    /// What stands between two places.
+    #[inline(always)]
+    pub(super) fn between(&self, start: usize, end: usize) -> Result<&'a str, Error> {
+        self.text.get(start..end).ok_or(Error::Malformed)
+    }
+
+    #[inline(always)]
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.position).copied()
+    }
+
+    /// The next bytes, where there are so many.
+    #[inline(always)]
+    fn chunk<const N: usize>(&self) -> Option<&'a [u8; N]> {
+        let next = self.position..self.position + N;
+        self.text.as_bytes().get(next)?.first_chunk()
     }
 
     /// The next byte that is no space, and it is not read.
     #[inline(always)]
     pub(super) fn peek(&mut self) -> Result<u8, Error> {
-        match self.rest {
-            [byte, ..] if *byte > b' ' => Ok(*byte),
+        match self.byte() {
+            Some(byte) if byte > b' ' => Ok(byte),
             _ => {
-                self.rest = behind_space(self.rest);
-                self.rest.first().copied().ok_or(Error::Malformed)
+                self.position = behind_space(self.text, self.position);
+                self.byte().ok_or(Error::Malformed)
             }
         }
     }
 
     /// Nothing but space comes any more.
-    pub(super) fn end(self) -> Result<(), Error> {
-        match behind_space(self.rest) {
-            [] => Ok(()),
-            _ => Err(Error::Malformed),
+    pub(super) fn end(mut self) -> Result<(), Error> {
+        match self.peek() {
+            Ok(_) => Err(Error::Malformed),
+            Err(_) => Ok(()),
         }
     }
 
@@ -40,14 +63,25 @@ impl<'a> Scan<'a> {
     #[inline(always)]
     pub(super) fn next(&mut self) -> Result<u8, Error> {
         let byte = self.peek()?;
-        self.rest = self.rest.get(1..).unwrap_or_default();
+        self.position += 1;
         Ok(byte)
     }
 
-    /// How many bytes are left.
+    /// Reads this byte, if it is the next that is no space.
     #[inline(always)]
-    pub(super) const fn len(&self) -> usize {
-        self.rest.len()
+    pub(super) fn takes(&mut self, wanted: u8) -> bool {
+        // It mostly stands there without space.
+        if self.byte() != Some(wanted) && self.peek() != Ok(wanted) {
+            return false;
+        }
+        self.position += 1;
+        true
+    }
+
+    /// Reads this byte, which must be the next that is no space.
+    #[inline(always)]
+    pub(super) fn demand(&mut self, wanted: u8) -> Result<(), Error> {
+        self.takes(wanted).then_some(()).ok_or(Error::Malformed)
     }
 
     /// Reads past the end of a string whose opening quote was read, and says whether it stands for
@@ -55,85 +89,71 @@ impl<'a> Scan<'a> {
     #[inline(always)]
     pub(super) fn find_end(&mut self) -> Result<bool, Error> {
         self.skip_plain();
-        match self.rest {
-            [b'"', rest @ ..] => {
-                self.rest = rest;
-                Ok(true)
-            }
-            _ => {
-                self.rest = behind_escapes(self.rest)?;
-                Ok(false)
-            }
+        if self.byte() == Some(b'"') {
+            self.position += 1;
+            Ok(true)
+        } else {
+            self.position = behind_escapes(self.text, self.position)?;
+            Ok(false)
         }
     }
 
     /// Reads on to a quote, a backslash, a control character, or the end.
     #[inline(always)]
     fn skip_plain(&mut self) {
-        while let Some((word, rest)) = self.rest.split_first_chunk() {
+        while let Some(word) = self.chunk() {
             if let Some(place) = first_special(u64::from_le_bytes(*word)) {
-                self.rest = self.rest.get(place..).unwrap_or_default();
+                self.position += place;
                 return;
             }
-            self.rest = rest;
+            self.position += word.len();
         }
-        while let [byte, rest @ ..] = self.rest
+        while let Some(byte) = self.byte()
             && !matches!(byte, b'"' | b'\\' | ..=0x1F)
         {
-            self.rest = rest;
+            self.position += 1;
         }
     }
 
     /// Reads past what stands behind a backslash.
     fn skip_escape(&mut self) -> Result<(), Error> {
-        self.rest = match self.rest {
-            [
-                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
-                rest @ ..,
-            ] => rest,
-            [b'u', one, two, three, four, rest @ ..]
-                if [one, two, three, four]
-                    .iter()
-                    .all(|it| it.is_ascii_hexdigit()) =>
-            {
-                rest
-            }
-            _ => return Err(Error::Malformed),
-        };
-        Ok(())
-    }
-
-    /// Reads past a name whose first byte was read, and the colon.
-    #[inline(always)]
-    pub(super) fn skip_name(&mut self, first: u8) -> Result<(), Error> {
-        if first == b'"' {
-            self.find_end()?;
-            if self.next()? == b':' {
-                return Ok(());
-            }
+        let escaped = self.byte().ok_or(Error::Malformed)?;
+        self.position += 1;
+        match escaped {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(()),
+            b'u' => match self.chunk::<4>() {
+                Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => {
+                    self.position += digits.len();
+                    Ok(())
+                }
+                _ => Err(Error::Malformed),
+            },
+            _ => Err(Error::Malformed),
         }
-        Err(Error::Malformed)
     }
 
-    /// Reads past a number whose first byte was read. What may not follow a number is found there.
+    /// Reads past a number, if it is one, whose first byte was read. What may not follow a number is
+    /// found there.
     #[inline(always)]
     pub(super) fn skip_number(&mut self, mut first: u8) -> Result<(), Error> {
         if first == b'-' {
             first = self.digit()?;
         }
-        if first != b'0' {
-            self.skip_digits();
+        match first {
+            b'0' => {}
+            b'1'..=b'9' => self.skip_digits(),
+            _ => return Err(Error::Malformed),
         }
-        if let [b'.', rest @ ..] = self.rest {
-            self.rest = rest;
+        if self.byte() == Some(b'.') {
+            self.position += 1;
             self.digit()?;
             self.skip_digits();
         }
-        if let [b'e' | b'E', rest @ ..] = self.rest {
-            self.rest = match rest {
-                [b'+' | b'-', rest @ ..] => rest,
-                _ => rest,
-            };
+        if let Some(b'e' | b'E') = self.byte() {
+            self.position += 1;
+            if let Some(b'+' | b'-') = self.byte() {
+                self.position += 1;
+            }
             self.digit()?;
             self.skip_digits();
         }
@@ -141,31 +161,30 @@ impl<'a> Scan<'a> {
     }
 
     #[inline(always)]
-    const fn digit(&mut self) -> Result<u8, Error> {
-        match self.rest {
-            [digit @ b'0'..=b'9', rest @ ..] => {
-                self.rest = rest;
-                Ok(*digit)
+    fn digit(&mut self) -> Result<u8, Error> {
+        match self.byte() {
+            Some(digit @ b'0'..=b'9') => {
+                self.position += 1;
+                Ok(digit)
             }
             _ => Err(Error::Malformed),
         }
     }
 
     #[inline(always)]
-    const fn skip_digits(&mut self) {
-        while let [b'0'..=b'9', rest @ ..] = self.rest {
-            self.rest = rest;
+    fn skip_digits(&mut self) {
+        while let Some(b'0'..=b'9') = self.byte() {
+            self.position += 1;
         }
     }
 
     #[inline(always)]
     pub(super) fn skip_word<const N: usize>(&mut self, word: &[u8; N]) -> Result<(), Error> {
-        match self.rest.split_first_chunk() {
-            Some((found, rest)) if found == word => {
-                self.rest = rest;
-                Ok(())
-            }
-            _ => Err(Error::Malformed),
+        if self.chunk() == Some(word) {
+            self.position += N;
+            Ok(())
+        } else {
+            Err(Error::Malformed)
         }
     }
 }
@@ -173,27 +192,29 @@ impl<'a> Scan<'a> {
 // What is rare is kept out of the way, and is given no place in memory to write to: how far it is read
 // then stays in registers.
 
-/// What follows the space.
+/// Where the space ends that stands here.
 #[inline(never)]
-fn behind_space(mut text: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = text {
-        text = rest;
+fn behind_space(text: &str, position: usize) -> usize {
+    let mut scan = Scan { text, position };
+    while let Some(b' ' | b'\t' | b'\n' | b'\r') = scan.byte() {
+        scan.position += 1;
     }
-    text
+    scan.position
 }
 
-/// What follows a string that is read up to its first backslash.
+/// Where a string ends that is read up to its first backslash.
 #[inline(never)]
-fn behind_escapes(rest: &[u8]) -> Result<&[u8], Error> {
-    let mut scan = Scan { rest };
-    while let [b'\\', rest @ ..] = scan.rest {
-        scan.rest = rest;
+fn behind_escapes(text: &str, position: usize) -> Result<usize, Error> {
+    let mut scan = Scan { text, position };
+    while scan.byte() == Some(b'\\') {
+        scan.position += 1;
         scan.skip_escape()?;
         scan.skip_plain();
     }
-    match scan.rest {
-        [b'"', rest @ ..] => Ok(rest),
-        _ => Err(Error::Malformed),
+    if scan.byte() == Some(b'"') {
+        Ok(scan.position + 1)
+    } else {
+        Err(Error::Malformed)
     }
 }
 
