@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use super::scan::Scan;
 
-/// Why a text is not read.
+/// Why a text is not read. It is as wide as what may stand in its place, which would else be moved in
+/// pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
 pub(crate) enum Error {
     /// It is no JSON, or a string that is wanted is no text: half of a surrogate pair.
     Malformed,
