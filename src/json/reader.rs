@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A string, its escapes decoded; anything else is `None`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn text(&mut self) -> Result<Option<Cow<'a, str>>, Error> {
         let mut scan = self.scan;
         if !scan.takes(b'"') {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::mcp::member::{Member, Object, Slot, members, text, texts};
+use crate::mcp::member::{Member, Object, Slot, members};
 
 /// A message.
 #[derive(Debug, Default)]
@@ -19,9 +19,9 @@ pub(super) struct Envelope<'a> {
 
 impl<'a> Object<'a> for Envelope<'a> {
     members! { (self, reader)
-        "jsonrpc" => self.jsonrpc = text(reader)?,
+        "jsonrpc" => self.jsonrpc.read(reader)?,
         "id" => self.id = Some(reader.json()?),
-        "method" => self.method = text(reader)?,
+        "method" => self.method.read(reader)?,
         "params" => self.params.read(reader)?,
         "result" => {
             reader.skip()?;
@@ -72,14 +72,14 @@ pub(super) struct Params<'a> {
 
 impl<'a> Object<'a> for Params<'a> {
     members! { (self, reader)
-        "name" => self.name = text(reader)?,
+        "name" => self.name.read(reader)?,
         "arguments" => self.arguments = Some(reader.json()?),
         "_meta" => self.meta.read(reader)?,
-        "uri" => self.uri = text(reader)?,
-        "taskId" => self.task_id = text(reader)?,
+        "uri" => self.uri.read(reader)?,
+        "taskId" => self.task_id.read(reader)?,
         "ref" => self.reference.read(reader)?,
         "notifications" => self.notifications.read(reader)?,
-        "protocolVersion" => self.protocol_version = text(reader)?,
+        "protocolVersion" => self.protocol_version.read(reader)?,
         "clientInfo" => self.client_info.read(reader)?,
     }
 
@@ -100,7 +100,7 @@ impl<'a> Object<'a> for Meta<'a> {
     // The last two are named only because nearly every request has them: what is reserved is
     // remembered without an allocation.
     members! { (self, reader)
-        "io.modelcontextprotocol/protocolVersion" => self.protocol_version = text(reader)?,
+        "io.modelcontextprotocol/protocolVersion" => self.protocol_version.read(reader)?,
         "io.modelcontextprotocol/clientInfo" => self.client_info.read(reader)?,
         "io.modelcontextprotocol/clientCapabilities" => reader.skip()?,
         "progressToken" => reader.skip()?,
@@ -122,9 +122,9 @@ pub(super) struct Reference<'a> {
 
 impl<'a> Object<'a> for Reference<'a> {
     members! { (self, reader)
-        "type" => self.kind = text(reader)?,
-        "name" => self.name = text(reader)?,
-        "uri" => self.uri = text(reader)?,
+        "type" => self.kind.read(reader)?,
+        "name" => self.name.read(reader)?,
+        "uri" => self.uri.read(reader)?,
     }
 
     fn fault(&mut self, fault: &'static str) {
@@ -143,8 +143,8 @@ pub(super) struct Filter<'a> {
 
 impl<'a> Object<'a> for Filter<'a> {
     members! { (self, reader)
-        "resourceSubscriptions" => self.resources = texts(reader)?,
-        "taskIds" => self.tasks = texts(reader)?,
+        "resourceSubscriptions" => self.resources.read(reader)?,
+        "taskIds" => self.tasks.read(reader)?,
     }
 
     fn fault(&mut self, fault: &'static str) {
@@ -161,8 +161,8 @@ pub(super) struct ClientInfo<'a> {
 
 impl<'a> Object<'a> for ClientInfo<'a> {
     members! { (self, reader)
-        "name" => self.name = text(reader)?,
-        "version" => self.version = text(reader)?,
+        "name" => self.name.read(reader)?,
+        "version" => self.version.read(reader)?,
     }
 
     fn fault(&mut self, _: &'static str) {}

@@ -27,10 +27,14 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// Takes a reserved name in, which has this bit.
+    /// Takes a name in; a reserved one has a bit, any other 0.
     ///
     /// The error says, for the caller, why the object cannot be read in one way only.
-    pub(super) const fn admit_reserved(&mut self, bit: u32) -> Result<(), &'static str> {
+    #[inline]
+    pub(super) fn admit(&mut self, bit: u32, key: Cow<'a, str>) -> Result<(), &'static str> {
+        if bit == 0 {
+            return self.admit_other(key);
+        }
         if self.seen & bit != 0 {
             return Err("A member is repeated");
         }
@@ -38,8 +42,7 @@ impl<'a> Keys<'a> {
         Ok(())
     }
 
-    /// Takes any other name in.
-    pub(super) fn admit(&mut self, key: Cow<'a, str>) -> Result<(), &'static str> {
+    fn admit_other(&mut self, key: Cow<'a, str>) -> Result<(), &'static str> {
         // `serde_json::Value` reads an object with such a name as the JSON text in its value; a copy
         // that JavaScript makes of one has all members of its prototype.
         if key.starts_with("$serde_json::private::") || key == "__proto__" {
@@ -84,10 +87,8 @@ mod tests {
     const RESERVED: &[&str] = &["params", "taskId", "_meta", "uri"];
 
     fn admit<'a>(seen: &mut Keys<'a>, key: Cow<'a, str>) -> Result<(), &'static str> {
-        match RESERVED.iter().position(|name| *name == key) {
-            Some(position) => seen.admit_reserved(1 << position),
-            None => seen.admit(key),
-        }
+        let position = RESERVED.iter().position(|name| *name == key);
+        seen.admit(position.map_or(0, |position| 1 << position), key)
     }
 
     fn admit_all(keys: &[&'static str]) -> Result<(), &'static str> {

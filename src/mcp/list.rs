@@ -9,7 +9,7 @@ use crate::{
     mcp::{
         McpRequest, Message, MessageKind, Operation,
         edit::{Edit, range_in},
-        member::{Member, Object, Slot, members, text},
+        member::{Member, Object, Slot, members},
         read::MAX_DEPTH,
     },
 };
@@ -337,9 +337,9 @@ impl Element<'_> {
 
 impl<'a> Object<'a> for Element<'a> {
     members! { (self, reader)
-        "name" => self.name = text(reader)?,
-        "uri" => self.uri = text(reader)?,
-        "uriTemplate" => self.template = text(reader)?,
+        "name" => self.name.read(reader)?,
+        "uri" => self.uri.read(reader)?,
+        "uriTemplate" => self.template.read(reader)?,
     }
 
     fn fault(&mut self, _: &'static str) {

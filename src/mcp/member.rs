@@ -91,26 +91,31 @@ macro_rules! members {
 }
 pub(super) use members;
 
-/// The value, where it is a string.
-#[inline]
-pub(super) fn text<'a>(reader: &mut Reader<'a>) -> Result<Member<Cow<'a, str>>, Error> {
-    reader.text().map(Member::from)
+impl<'a> Member<Cow<'a, str>> {
+    /// Reads a value, which should be a string.
+    pub(super) fn read(&mut self, reader: &mut Reader<'a>) -> Result<(), Error> {
+        *self = reader.text()?.into();
+        Ok(())
+    }
 }
 
 /// More subscriptions than one stream is asked for.
 const MAX_TEXTS: usize = 1000;
 
-/// The value, where it is an array of strings.
-pub(super) fn texts<'a>(reader: &mut Reader<'a>) -> Result<Member<Vec<Cow<'a, str>>>, Error> {
-    let mut texts = Some(Vec::new());
-    let is_array = reader.elements(|reader| {
-        match (reader.text()?, &mut texts) {
-            (Some(text), Some(texts)) if texts.len() < MAX_TEXTS => texts.push(text),
-            _ => texts = None,
-        }
+impl<'a> Member<Vec<Cow<'a, str>>> {
+    /// Reads a value, which should be an array of strings.
+    pub(super) fn read(&mut self, reader: &mut Reader<'a>) -> Result<(), Error> {
+        let mut texts = Some(Vec::new());
+        let is_array = reader.elements(|reader| {
+            match (reader.text()?, &mut texts) {
+                (Some(text), Some(texts)) if texts.len() < MAX_TEXTS => texts.push(text),
+                _ => texts = None,
+            }
+            Ok(())
+        })?;
+        *self = texts.filter(|_| is_array).into();
         Ok(())
-    })?;
-    Ok(texts.filter(|_| is_array).into())
+    }
 }
 
 /// A member that should be an object. It is read where it stands, for it is large and would be
@@ -164,11 +169,7 @@ impl<T> Slot<T> {
                 return reader.skip();
             }
             let bit = T::reserved(&name);
-            let admitted = match bit {
-                0 => keys.admit(name),
-                bit => keys.admit_reserved(bit),
-            };
-            match admitted {
+            match keys.admit(bit, name) {
                 Ok(()) => object.read(bit, reader),
                 Err(fault) => {
                     is_faulty = true;
