@@ -12,10 +12,10 @@ mod client;
 #[allow(dead_code)]
 mod notes;
 
-use std::{collections::BTreeMap, error::Error};
+use std::{collections::BTreeMap, error::Error, time::Duration};
 
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
     service::TowerToHyperService,
 };
@@ -23,7 +23,7 @@ use mcp_auth::{
     AuthStack, Jwks, JwtValidator, KeyHeader, KeyMap, ResourceMetadata, ScopePolicy,
     testing::TestIssuer,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::sleep};
 use tower::Layer;
 
 /// Serves until it is dropped. In a service of yours `issuer` and `resource` come from its
@@ -31,7 +31,7 @@ use tower::Layer;
 ///
 /// # Errors
 ///
-/// Where one of the two is no URL that can be used, or no connection can be accepted.
+/// Where one of the two is no URL that can be used.
 pub(crate) async fn serve(
     listener: TcpListener,
     issuer: &str,
@@ -51,13 +51,19 @@ pub(crate) async fn serve(
     .with_upstream_keys(KeyMap::from_json(keys)?, KeyHeader::default())
     .layer(notes::Notes::new(names).into_service());
 
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    // Without a timer the head of a request may take for ever.
+    server.http1().timer(TokioTimer::new());
     loop {
-        let (stream, _) = listener.accept().await?;
-        let service = TowerToHyperService::new(service.clone());
+        // It failed for one client, or for all until a connection ends: no reason to end for good.
+        let Ok((stream, _)) = listener.accept().await else {
+            sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let (server, service) = (server.clone(), service.clone());
         tokio::spawn(async move {
-            auto::Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(stream), service)
-                .await
+            let service = TowerToHyperService::new(service);
+            server.serve_connection(TokioIo::new(stream), service).await
         });
     }
 }
