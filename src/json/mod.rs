@@ -5,6 +5,6 @@ mod reader;
 mod scan;
 
 pub(crate) use self::{
-    object::{Value, read_object},
+    object::{SERDE_MARK, Value, read_object},
     reader::{Error, Reader},
 };

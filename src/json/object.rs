@@ -16,7 +16,7 @@ const FEW_NAMES: usize = 16;
 
 /// How the names begin by which serde_json marks that an object is none: it reads the text in such a
 /// member as JSON, and takes what that says for the object.
-const SERDE_MARK: &str = "$serde_json::private::";
+pub(crate) const SERDE_MARK: &str = "$serde_json::private::";
 
 /// A member of an object, as far as its reader cares.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::json::SERDE_MARK;
+
 /// More members than any message of the protocol has at the levels that are looked at.
 const MAX_MEMBERS: usize = 128;
 
@@ -43,9 +45,8 @@ impl<'a> Keys<'a> {
     }
 
     fn admit_other(&mut self, key: Cow<'a, str>) -> Result<(), &'static str> {
-        // `serde_json::Value` reads an object with such a name as the JSON text in its value; a copy
-        // that JavaScript makes of one has all members of its prototype.
-        if key.starts_with("$serde_json::private::") || key == "__proto__" {
+        // A copy that JavaScript makes of an object with the latter has all members of its prototype.
+        if key.starts_with(SERDE_MARK) || key == "__proto__" {
             return Err("A member name is reserved");
         }
         if self.reserved.iter().any(|name| is_twin(&key, name)) {
