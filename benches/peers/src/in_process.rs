@@ -478,7 +478,7 @@ pub fn repeat(case: &str, times: u64) {
     let world = World::new(Algorithm::RS256);
     let send = match case {
         "nothing" => peers::nothing(),
-        "warm" => ours::jwt_alone(&world, 10_000),
+        "warm" | "expired" => ours::jwt_alone(&world, 10_000),
         "cold" => ours::jwt_alone(&world, 0),
         "stack" => ours::whole_stack(&world, &Beside::default()),
         "peek" => Box::new(|_: &HeaderMap, body: Bytes| {
