@@ -22,14 +22,13 @@ pub(super) struct Segments<'a> {
 
 impl<'a> Segments<'a> {
     pub(super) fn of(token: &'a [u8]) -> Option<Self> {
-        // As text, for that is searched word by word.
-        let mut segments = str::from_utf8(token).ok()?.split('.').map(str::as_bytes);
-        let (header, claims, signature) = (segments.next()?, segments.next()?, segments.next()?);
-        let is_whole = segments.next().is_none();
+        let mut dots = memchr::memchr_iter(b'.', token);
+        let (first, second) = (dots.next()?, dots.next()?);
+        let is_whole = dots.next().is_none();
         is_whole.then_some(Self {
-            header,
-            claims,
-            signature,
+            header: token.get(..first)?,
+            claims: token.get(first + 1..second)?,
+            signature: token.get(second + 1..)?,
         })
     }
 
