@@ -36,7 +36,8 @@ pub enum AuditRevocation {
     Active,
     /// It was.
     Revoked,
-    /// The store could not say, and the request passed because it was set so.
+    /// The store could not say: the request was refused, or the stream ended; where it was set so,
+    /// it went on.
     Unchecked,
 }
 
