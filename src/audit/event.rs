@@ -47,7 +47,16 @@ impl AuditOperation {
 ///
 /// [`to_json`](Self::to_json) and `Serialize` give the fields in a fixed order. A field is never
 /// left out; it is `null` where there is nothing to say. Fields may be added; the meaning of one
-/// changes only with `v`.
+/// changes only with `v`. One event, broken here into lines:
+///
+/// ```json
+/// {"v":1,"timestamp":"2023-11-14T22:13:20.123456Z","request_id":"0000000000000001000000000000002f",
+/// "user":"alice","issuer":"https://i","client_id":"app","client_claimed":"inspector/1",
+/// "action":"tools/call","tool":"put_note","operations":null,"decision":"deny",
+/// "reason":"insufficient_scope","status":403,"required_scopes":["read:data","write:data"],
+/// "held_scopes":["read:data"],"key_name":null,"session":"0a1b2c3d","revocation":"active",
+/// "rate_limit":null,"total_ms":0.413,"upstream_ms":null,"cancelled":false}
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditEvent {
     pub(crate) timestamp: UnixTime,
@@ -110,7 +119,9 @@ impl AuditEvent {
         self.client_claimed.as_ref().map(Text::as_str)
     }
 
-    /// What was asked: the MCP method, or `GET`, `DELETE`, `metadata`, `preflight`, `stream_end`.
+    /// What was asked: the MCP method (`response` for a client's answer to the server), `batch`, or
+    /// `GET`, `DELETE`, `metadata`, `preflight`, `stream_end`. Of a request that was refused before its
+    /// message was read it is the HTTP method, such as `POST`.
     #[must_use]
     pub fn action(&self) -> &str {
         self.action.as_str()
@@ -275,7 +286,7 @@ fn millis(time: Duration) -> f64 {
 }
 
 #[cfg(test)]
-#[allow(clippy::indexing_slicing, clippy::expect_used)]
+#[allow(clippy::indexing_slicing, clippy::expect_used, clippy::unwrap_used)]
 pub(super) mod tests {
     use super::*;
     use crate::token::{Claims, VerifiedToken};
@@ -338,6 +349,29 @@ pub(super) mod tests {
             full.to_json(),
             r#"{"v":1,"timestamp":"2023-11-14T22:13:20.123456Z","request_id":"0000000000000001000000000000002f","user":"alice","issuer":"https://i","client_id":"app","client_claimed":"inspector/1","action":"tools/call","tool":"put\u2028\u202enote","operations":[{"action":"tools/call","tool":null}],"decision":"deny","reason":"insufficient_scope","status":403,"required_scopes":["write:data"],"held_scopes":["read:data","profile"],"key_name":"ro","session":"0a1b2c3d","revocation":"active","rate_limit":"local","total_ms":1.234,"upstream_ms":1.0,"cancelled":true}"#
         );
+    }
+
+    #[test]
+    fn the_event_in_the_docs_is_one() {
+        let mut shown = event(AuditDecision::Deny, "alice");
+        shown.caller = caller("alice", r#","client_id":"app","scope":"read:data""#);
+        shown.client_claimed = Some(Text::new("inspector/1"));
+        shown.tool = Some(Text::new("put_note"));
+        shown.reason = Reason::InsufficientScope;
+        shown.status = Some(403);
+        shown.required_scopes = Scope::from_claim("read:data write:data");
+        shown.session = Some(Text::new("0a1b2c3d"));
+        shown.revocation = Some(AuditRevocation::Active);
+        shown.total = Duration::from_micros(413);
+        let (_, docs) = include_str!("event.rs")
+            .split_once("/// ```json\n")
+            .unwrap();
+        let (lines, _) = docs.split_once("/// ```\n").unwrap();
+        let line: String = lines
+            .lines()
+            .filter_map(|it| it.strip_prefix("/// "))
+            .collect();
+        assert_eq!(line, shown.to_json());
     }
 
     #[test]
