@@ -1,5 +1,7 @@
 //! What an URL in a setting must look like.
 
+use std::num::NonZeroU16;
+
 use http::Uri;
 
 use crate::error::ConfigError;
@@ -21,6 +23,12 @@ pub(crate) fn parse(what: &str, text: &str) -> Result<Uri, ConfigError> {
     }
     if authority.contains('@') {
         return Err(wrong("holds user information"));
+    }
+    // Who reads one that is none would take it for that of the scheme.
+    let port = authority.strip_prefix(url.host().unwrap_or(""));
+    let port = port.and_then(|rest| rest.strip_prefix(':'));
+    if port.is_some_and(|port| port.parse::<NonZeroU16>().is_err()) {
+        return Err(wrong("has a port that is not from 1 to 65535"));
     }
     // `Uri` drops a fragment without a word.
     if text.contains('#') || url.query().is_some() {
@@ -84,6 +92,23 @@ mod tests {
             assert!(parse("the resource", wrong).is_err(), "{wrong:?}");
         }
         assert!(parse("the resource", "https://h:8443/mcp").is_ok());
+    }
+
+    #[test]
+    fn a_port_is_one_that_a_server_can_have() {
+        for url in [
+            "https://h:99999/mcp",
+            "https://h:0/mcp",
+            "https://h:/mcp",
+            "https://[::1]:65536",
+        ] {
+            let error = parse("the resource", url).map_err(|error| error.to_string());
+            let expected = format!("the resource {url:?} has a port that is not from 1 to 65535");
+            assert_eq!(error.unwrap_err(), expected);
+        }
+        for url in ["https://h:65535/mcp", "https://[::1]:1", "https://[::1]"] {
+            assert!(parse("the resource", url).is_ok(), "{url}");
+        }
     }
 
     #[test]
