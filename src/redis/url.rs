@@ -38,6 +38,10 @@ impl Address {
         }
         match form {
             "" => {
+                // The client would take several hosts for one of a strange name.
+                if Parts::of(rest)?.hosts.contains(',') {
+                    return Err(unknown());
+                }
                 let client = Client::open(url).map_err(|_| unknown())?;
                 Ok(Self::Standalone(client))
             }
@@ -220,6 +224,7 @@ mod tests {
         for (url, shown) in [
             ("redis://127.0.0.1", "Standalone(..)"),
             ("redis://u:p%40@127.0.0.1:7000/3", "Standalone(..)"),
+            ("redis://u,v:p,q@127.0.0.1", "Standalone(..)"),
             ("rediss://:p@redis.example.com", "Standalone(..)"),
             ("redis+sentinel://a,b:1,[::1]:2/m", "Sentinel(..)"),
             ("rediss+sentinel://a/m/3", "Sentinel(..)"),
@@ -276,6 +281,8 @@ mod tests {
             "redis+other://u:hunter2@h",
             "redis://u:hunter2@h/notanumber",
             "redis://u:hunter2@h:99999",
+            "redis://u:hunter2@h,i",
+            "redis://u:hunter2@h,i:6379/0",
         ] {
             let error = Address::from_url(url).unwrap_err();
             let said = format!("{error} {error:?}");
