@@ -7,11 +7,11 @@ use bytes::Bytes;
 use crate::mcp::{Operation, ProtocolVersion};
 
 /// The `id` of a JSON-RPC request: the JSON text as it stood in the message, a string or a number.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RequestId(Id);
 
 /// Most are short, and need no allocation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Id {
     Short(Short),
     Long(Box<str>),
@@ -19,7 +19,7 @@ enum Id {
 
 /// The text, filled up with zeros, which no JSON text holds. It is moved word by word: in other
 /// pieces, each move waits for the one before.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[repr(align(8))]
 struct Short([u8; 24]);
 
@@ -45,6 +45,12 @@ impl RequestId {
             }
             Id::Long(text) => text,
         }
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RequestId").field(&self.as_json()).finish()
     }
 }
 
@@ -213,5 +219,24 @@ impl McpRequest {
     #[must_use]
     pub fn arguments(&self, message: &Message) -> Option<&[u8]> {
         self.0.body.get(message.arguments.clone()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_shown_as_it_stood_in_the_message() {
+        for (json, shown) in [
+            ("1", r#"RequestId("1")"#),
+            (r#""a""#, r#"RequestId("\"a\"")"#),
+            (
+                r#""1868a90c-5f2c-4a0b-9d51""#,
+                r#"RequestId("\"1868a90c-5f2c-4a0b-9d51\"")"#,
+            ),
+        ] {
+            assert_eq!(format!("{:?}", RequestId::from_json(json)), shown);
+        }
     }
 }
