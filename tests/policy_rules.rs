@@ -473,6 +473,21 @@ fn ambiguous_uris_match_no_glob() {
 }
 
 #[test]
+fn a_template_is_compared_as_it_stands() {
+    let policy = r#"{"resources":{"note://{id}":[],"file:///*":[]}}"#;
+    let policy = ScopePolicy::from_json(policy).unwrap();
+    for (uri, expected) in [
+        ("note://{id}", Decision::allow()),
+        ("note://1", Decision::forbid()),
+        ("file:///{name}", Decision::allow()),
+        ("file:///1", Decision::allow()),
+    ] {
+        let operation = Operation::resource(uri);
+        assert_eq!(decide(&policy, "", &operation), expected, "{uri}");
+    }
+}
+
+#[test]
 fn no_spelling_of_a_uri_evades_the_stricter_rule() {
     let policy = read(
         r#"{"resources":{"*":[],"file:///*":[],"file:///secret/*":["admin"],"file:///one.txt":["admin"],

@@ -158,7 +158,9 @@ impl ScopePolicy {
         Ok(self)
     }
 
-    /// The same with a rule for a resource's URI or URI template.
+    /// The same with a rule for a resource's URI or URI template. A template is compared as it stands,
+    /// braces and all, which is how lists and completions name it: what it expands to needs a rule of
+    /// its own. A glob such as `note://*` is one for `note://{id}` and for `note://1`.
     ///
     /// # Errors
     ///
