@@ -32,7 +32,7 @@
 //! | [`JwtValidateLayer`]: the bearer token | 401, 400, 503 |
 //! | [`RevocationLayer`]: tokens that were revoked | 401, 503 |
 //! | [`McpRequestLayer`]: the message | 400, 405, 408, 413, 415 |
-//! | [`SessionGuardLayer`]: sessions, each its principal's own | 404, 503 |
+//! | [`SessionGuardLayer`]: sessions, each its principal's own | 404, 400, 502, 503 |
 //! | [`ScopeGuardLayer`]: the policy | 403, -32601 |
 //! | [`RateLimitLayer`]: the limits | 429, 503 |
 //! | [`KeyMapLayer`]: the upstream key | 403, 502, 503 |

@@ -150,7 +150,8 @@ impl RateLimit {
     }
 
     /// Lets a tool cost more than 1: by its name, or by a pattern with `*` at the end. The first
-    /// pattern that fits counts. A cost of 0 counts as 1.
+    /// pattern that fits counts. A cost of 0 counts as 1; one above the quota's burst is never let
+    /// through.
     pub fn with_cost(mut self, tool: impl Into<Box<str>>, cost: u32) -> Self {
         let cost = NonZeroU32::new(cost).unwrap_or(NonZeroU32::MIN);
         self.costs.push((tool.into(), cost));

@@ -22,6 +22,9 @@
 //!    What a count belongs to must be known: a missing layer is 500.
 //! 3. Over the limit is 429 with `Retry-After`, rounded up, at least 1 s. `initialize` and
 //!    `server/discover` get 503 instead, because clients take a 429 there for an older server.
+//! 4. A store that cannot answer is 503.
+//! 5. What costs more than the quota's burst, a call or all that a batch asks for, never passes: no
+//!    wait is long enough.
 
 mod gate;
 mod layer;
