@@ -62,6 +62,8 @@ const MAX_STALE: Duration = Duration::from_secs(60 * 60);
 ///   Whoever's key cannot be found out is asked to come back (503), never refused (401).
 /// - Only `https` is fetched, or `http` on this machine; no redirect leads to another host; an answer
 ///   has at most 512 KiB and a set at most 100 keys. A key that cannot be used is skipped.
+/// - The issuer's certificate must be valid under those that the system trusts; on Linux the file that
+///   `SSL_CERT_FILE` names replaces them, for an authority of your own.
 #[derive(Clone)]
 #[must_use]
 pub struct Jwks {
@@ -78,7 +80,7 @@ impl Jwks {
     /// # Errors
     ///
     /// [`ConfigError`] where the issuer is no `https` URL (`http` on this machine), or has a query
-    /// or fragment.
+    /// or fragment; and where the system trusts no certificate at all.
     pub fn discover(issuer: impl Into<Arc<str>>) -> Result<Self, ConfigError> {
         let issuer = issuer.into();
         let fetch = HttpFetch::discovered(&issuer)?;
@@ -90,7 +92,7 @@ impl Jwks {
     /// # Errors
     ///
     /// [`ConfigError`] where one of the two is no `https` URL (`http` on this machine), or the issuer
-    /// has a query or fragment.
+    /// has a query or fragment; and where the system trusts no certificate at all.
     pub fn new(issuer: impl Into<Arc<str>>, jwks_uri: &str) -> Result<Self, ConfigError> {
         let issuer = issuer.into();
         issuer_url(&issuer)?;
