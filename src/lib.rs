@@ -22,6 +22,10 @@
 //! # Ok::<(), mcp_auth::ConfigError>(())
 //! ```
 //!
+//! Clients look for the resource metadata at a path that no route of yours has. `layer` on the router
+//! that is served answers there; `route_layer`, or a router that `nest` or `merge` put into another,
+//! may not be asked: then mount it as a [`ResourceMetadataEndpoint`], as [below](#several-servers-behind-one-router).
+//!
 //! # The order, outermost first
 //!
 //! | layer | says no with |

@@ -261,3 +261,27 @@ async fn a_session_of_one_server_is_unknown_to_the_other() {
     assert_eq!(post("/files/a", "session-1", ping).await, 404);
     assert_eq!(servers.seen().len(), 2);
 }
+
+#[tokio::test]
+async fn a_document_that_the_router_asks_nobody_for_is_mounted() {
+    let resource = format!("{HOST}/mcp");
+    let auth = AuthStack::new(
+        JwtValidator::new(ISSUER.url(), &resource).unwrap(),
+        Jwks::discover(ISSUER.url()).unwrap(),
+        ResourceMetadata::new(&resource, [ISSUER.url()]).unwrap(),
+        ScopePolicy::new(),
+    );
+    let document = auth.metadata();
+    let status = async |app: Router| {
+        let request = Request::get(&**document.path()).header("host", "mcp.example.com");
+        let answer = app.oneshot(request.body(Body::empty()).unwrap()).await;
+        answer.unwrap().status()
+    };
+    let app = Router::new().route("/mcp", any(async || ()));
+    assert_eq!(status(app.clone().layer(auth.clone())).await, 200);
+    let app = app.route_layer(auth);
+    assert_eq!(status(app.clone()).await, 404);
+    let endpoint = ResourceMetadataEndpoint::new(&document);
+    let app = app.route_service(document.path(), endpoint);
+    assert_eq!(status(app).await, 200);
+}
