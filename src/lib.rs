@@ -89,11 +89,14 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `aws-lc-rs` | yes | signature checks by AWS-LC |
-//! | `rust-crypto` | no | signature checks in pure Rust, where `aws-lc-rs` is off |
+//! | `rust-crypto` | no | signature checks in pure Rust, where `aws-lc-rs` is off (TLS, with `fetch` or `redis`, is AWS-LC all the same) |
 //! | `fetch` | yes | [`Jwks`]: keys from an issuer, over HTTP |
 //! | `redis` | no | [`Redis`] and stores on it: revocations, limits and sessions that several instances share |
 //! | `axum` | no | [`RejectBody`] for axum's body; [`VerifiedToken`], [`McpRequest`] and [`Granted`] as extractors |
 //! | `test-util` | no | an issuer, a claims builder, a clock and `RecordingSink`, for tests |
+//!
+//! Without `aws-lc-rs` and `rust-crypto` there are policies, messages, stores and the layers that work
+//! on them, and neither [`AuthStack`] nor [`JwtValidator`].
 
 // On docs.rs each item names the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
