@@ -16,7 +16,7 @@
 //!         r#"{"base": ["read:data"], "tools": {"get_*": [], "put_*": ["write:data"]}}"#,
 //!     )?,
 //! );
-//! // `Router::new().route_service("/mcp", service).layer(auth)`
+//! // With feature `axum`: `Router::new().route_service("/mcp", service).layer(auth)`
 //! # let _ = auth;
 //! # }
 //! # Ok::<(), mcp_auth::ConfigError>(())

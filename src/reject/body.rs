@@ -13,7 +13,8 @@ use http_body_util::{
 /// axum's `Body`. Map any other body to one of these first.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be made from bytes, so a refusal has no body to send",
-    note = "map the response body of the inner service to `BoxBody<Bytes, E>` or `Full<Bytes>`"
+    note = "for the `Body` of axum, switch on the feature `axum` of mcp-auth",
+    note = "any other response body of the inner service is mapped to `BoxBody<Bytes, E>` or `Full<Bytes>`"
 )]
 pub trait RejectBody: Body<Data = Bytes> {
     /// A body of these bytes.
