@@ -112,7 +112,7 @@ impl RateLimit {
         }
     }
 
-    /// Counts these methods instead of `tools/call`.
+    /// Counts these methods, each by its whole name, instead of `tools/call`.
     pub fn with_methods<I>(mut self, methods: I) -> Self
     where
         I: IntoIterator,
