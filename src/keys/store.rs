@@ -21,6 +21,9 @@ pub trait KeyStore<Id>: Clone + Send + Sync + 'static {
     /// The answer. A store in memory answers with [`Ready`](std::future::Ready) and allocates
     /// nothing; a remote one boxes its future. It is polled once where the request is handed in,
     /// and, if it is not ready then, again by the task that waits for the response.
+    ///
+    /// The request waits for as long as it takes: a store that asks elsewhere gives up in time, with a
+    /// [`StoreError`].
     type Future: Future<Output = Result<Option<Self::Key>, StoreError>> + Send + Unpin + 'static;
 
     /// Looks the key up. `Ok(None)`: there is none, and the caller is refused.

@@ -100,6 +100,9 @@ impl Verdict {
 pub trait RateLimitStore: Clone + Send + Sync + 'static {
     /// The answer. It is polled once where the request is handed in, and, if it is not ready then,
     /// again by the task that waits for the response.
+    ///
+    /// The request waits for as long as it takes: a store that asks elsewhere gives up in time, with a
+    /// [`StoreError`].
     type Future: Future<Output = Result<Verdict, StoreError>> + Send + Unpin + 'static;
 
     /// Spends `cost` units of the key's quota, all or nothing, in one step that no other call can

@@ -21,6 +21,9 @@ pub enum Revocation {
 pub trait RevocationStore: Clone + Send + Sync + 'static {
     /// The answer. It is polled once where the request is handed in, and, if it is not ready then,
     /// again by the task that waits for the response.
+    ///
+    /// The request waits for as long as it takes: a store that asks elsewhere gives up in time, with a
+    /// [`StoreError`].
     type Future: Future<Output = Result<Revocation, StoreError>> + Send + Unpin + 'static;
 
     /// Must answer for this very token, and must not answer [`Revocation::Active`] when unsure.

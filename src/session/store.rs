@@ -53,6 +53,9 @@ type BoxAnswer = Pin<Box<dyn Future<Output = Answer> + Send>>;
 pub trait SessionStore: Clone + Send + Sync + 'static {
     /// The answer. It is polled once where the request is handed in, and, if it is not ready then,
     /// again by the task that waits for the response.
+    ///
+    /// The request waits for as long as it takes: a store that asks elsewhere gives up in time, with a
+    /// [`StoreError`].
     type Future: Future<Output = Result<Option<SessionOwner>, StoreError>> + Send + Unpin + 'static;
 
     /// Whose the session is at `now`. To ask is to use it.
