@@ -229,10 +229,10 @@ fn what_is_wrong_is_said_by_place_and_name_and_no_key_is_shown() {
         (r#"{"alice": "SECRET", "alice": "SECRET"}"#.to_owned(), "at \"alice\" has the subject twice"),
         (r#"{"alice": "SECRET", "\u0061lice": "x"}"#.to_owned(), "at \"alice\" has the subject twice"),
         (r#"{"": "SECRET"}"#.to_owned(), "has an empty subject"),
-        (r#"{"alice": ""}"#.to_owned(), "at \"alice\" is wrong: the key \"alice\" is empty or cannot stand in a header"),
-        (r#"{"alice": "SECRET\r\nX: y"}"#.to_owned(), "at \"alice\" is wrong: the key \"alice\" is empty or cannot stand in a header"),
-        (r#"{"alice": "SECRET\u0000"}"#.to_owned(), "at \"alice\" is wrong: the key \"alice\" is empty or cannot stand in a header"),
-        (r#"{"alice": "SECRETé"}"#.to_owned(), "at \"alice\" is wrong: the key \"alice\" is empty or cannot stand in a header"),
+        (r#"{"alice": ""}"#.to_owned(), "at \"alice\" is wrong: the key \"alice\" is empty, has white space around it, or cannot stand in a header"),
+        (r#"{"alice": "SECRET\r\nX: y"}"#.to_owned(), "at \"alice\" is wrong: the key \"alice\" is empty, has white space around it, or cannot stand in a header"),
+        (r#"{"alice": "SECRET\u0000"}"#.to_owned(), "at \"alice\" is wrong: the key \"alice\" is empty, has white space around it, or cannot stand in a header"),
+        (r#"{"alice": "SECRETé"}"#.to_owned(), "at \"alice\" is wrong: the key \"alice\" is empty, has white space around it, or cannot stand in a header"),
         (r#"{"alice": 5}"#.to_owned(), "at \"alice\" has neither a key nor an object nor a list"),
         (r#"{"alice": null}"#.to_owned(), "at \"alice\" has neither a key nor an object nor a list"),
         (r#"{"alice": []}"#.to_owned(), "at \"alice\" has an empty list of keys"),
@@ -264,7 +264,7 @@ fn what_is_wrong_is_said_by_place_and_name_and_no_key_is_shown() {
         (r#"[{"match": {"sub": "a", "client_id": "a"}, "keys": [{"key": "SECRET"}]}]"#.to_owned(), "in rule 1 can match nobody: a sub that is its own client_id needs \"machine\": true"),
         (rule(r#"{"match": {"sub": "a"}, "keys": [{"key": "SECRET"}]}"#), "in rule 2 repeats the match of rule 1"),
         (rule(r#"{"match": {"sub": "b"}, "keys": []}"#), "in rule 2 has an empty list of keys"),
-        (rule(r#"{"match": {"sub": "b"}, "keys": [{"key": "SECRET"}, {"name": "x", "key": "SECRET\n"}]}"#), "in rule 2, key 2, is wrong: the key \"x\" is empty or cannot stand in a header"),
+        (rule(r#"{"match": {"sub": "b"}, "keys": [{"key": "SECRET"}, {"name": "x", "key": "SECRET\n"}]}"#), "in rule 2, key 2, is wrong: the key \"x\" is empty, has white space around it, or cannot stand in a header"),
         ("[".repeat(200), "is not JSON (line 1, column 128)"),
     ];
     for (json, expected) in cases {

@@ -118,7 +118,7 @@ impl UpstreamKey {
             .filter(|value| is_whole && !value.is_empty() && value.to_str().is_ok())
             .ok_or_else(|| {
                 ConfigError::new(format!(
-                    "the key {name:?} is empty or cannot stand in a header"
+                    "the key {name:?} is empty, has white space around it, or cannot stand in a header"
                 ))
             })?;
         value.set_sensitive(true);
@@ -161,9 +161,12 @@ mod tests {
 
     #[test]
     fn a_key_that_nobody_behind_would_see_is_refused() {
-        for key in ["", " ", "\t", " k", "k ", "k\t", "a\nb", "caf\u{e9}"] {
+        for key in ["", " ", "\t", " k", "k ", "k\t", "k\n", "a\nb", "caf\u{e9}"] {
             let error = UpstreamKey::new("ro", key).unwrap_err().to_string();
-            assert_eq!(error, "the key \"ro\" is empty or cannot stand in a header");
+            assert_eq!(
+                error,
+                "the key \"ro\" is empty, has white space around it, or cannot stand in a header"
+            );
         }
         assert!(UpstreamKey::new("ro", "a b").is_ok());
     }
