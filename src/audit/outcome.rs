@@ -7,7 +7,8 @@ use serde::Serialize;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AuditDecision {
-    /// It was let through.
+    /// It was let through. What the service inside made of it, or a layer of yours that says no by
+    /// itself, tells the status alone.
     Allow,
     /// It was refused.
     Deny,
