@@ -32,7 +32,7 @@
 //! |---|---|
 //! | [`AuditLogLayer`]: one event for every request | never |
 //! | [`OriginGuardLayer`]: hosts, origins, CORS | 403 |
-//! | [`ResourceMetadataLayer`]: the RFC 9728 document | never |
+//! | [`ResourceMetadataLayer`]: the RFC 9728 document | 405 for what would write it |
 //! | [`JwtValidateLayer`]: the bearer token | 401, 400, 503 |
 //! | [`RevocationLayer`]: tokens that were revoked | 401, 503 |
 //! | [`McpRequestLayer`]: the message | 400, 405, 408, 413, 415 |
