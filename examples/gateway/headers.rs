@@ -119,10 +119,12 @@ fn begins_as(name: &str, start: &str) -> bool {
     own.is_some_and(|own| reads_as(own, start))
 }
 
-/// Whether a server could take one name for the other. Some read `_` as `-`.
+/// Whether a server could take one name for the other. Some read `_` as `-`, and some all that is
+/// neither a letter nor a digit.
 fn reads_as(name: &str, other: &str) -> bool {
     let mut pairs = name.bytes().zip(other.bytes());
-    name.len() == other.len() && pairs.all(|(a, b)| a == b || (a == b'_' && b == b'-'))
+    name.len() == other.len()
+        && pairs.all(|(a, b)| a == b || (b == b'-' && !a.is_ascii_alphanumeric()))
 }
 
 #[cfg(test)]
@@ -173,7 +175,14 @@ mod tests {
         );
         judged(&["cookie", "x-auth-request-user", "mcp-api-key"], true);
         judged(
-            &["x-forwarded-user", "x_real_ip", "te", "host", "via"],
+            &[
+                "x-forwarded-user",
+                "x_real_ip",
+                "x.host",
+                "te",
+                "host",
+                "via",
+            ],
             false,
         );
         judged(&["mcp-session-id", "mcp_param_x", "content-type"], false);
@@ -187,6 +196,7 @@ mod tests {
             ("accept-encoding", "gzip"),
             ("x-forwarded-for", "1.2.3.4"),
             ("x_forwarded_host", "evil"),
+            ("x.real.ip", "1.2.3.4"),
             ("forwarded", "for=1.2.3.4"),
             ("via", "1.0 client"),
             ("accept", "application/json"),

@@ -20,8 +20,8 @@
 //! 1. Needs a `VerifiedToken`. The store is told the token, the `McpRequest` and the
 //!    [`Grant`](crate::Grant) that the layers in front left.
 //! 2. No key: 403 without a challenge. A store that cannot answer: 503.
-//! 3. Whether or not a key is injected, these never pass from the client, under any alias (`_` for
-//!    `-`, a leading `http-`, a doubled `x-`, a trailing `-`): `Authorization`,
+//! 3. Whether or not a key is injected, these never pass from the client, under any alias (`_`, `.`
+//!    or another sign for `-`, a leading `http-`, a doubled `x-`, a trailing `-`): `Authorization`,
 //!    `Proxy-Authorization`, the key's header, every `x-mcp-*-authorization`, the identity headers
 //!    of proxies, and headers that name another method (`X-HTTP-Method-Override`). `Connection` and
 //!    what it names are removed too, so that no hop behind can be told to drop the key.

@@ -123,21 +123,28 @@ fn is_forbidden(name: &HeaderName, key_header: &str) -> bool {
 
 /// Whether [`canonical`] may say anything else than the name itself.
 fn has_alias_form(name: &str) -> bool {
-    name.contains('_')
+    name.bytes()
+        .any(|byte| byte != b'-' && reads_as_hyphen(byte))
         || name.starts_with("http-")
         || name.starts_with("x-x-")
         || name.ends_with('-')
 }
 
-/// The name that servers which cannot tell the aliases apart would see: `-` for `_`, without
-/// leading `http-`, with a single leading `x-`, without trailing `-`.
+/// What is `_` in a variable of CGI: of most servers `-` and `_`, of some (lighttpd) all that is
+/// neither a letter nor a digit.
+const fn reads_as_hyphen(byte: u8) -> bool {
+    !byte.is_ascii_alphanumeric()
+}
+
+/// The name that servers which cannot tell the aliases apart would see: `-` for `_` and `.` and their
+/// like, without leading `http-`, with a single leading `x-`, without trailing `-`.
 pub(super) fn canonical<'a>(name: &str, buffer: &'a mut [u8; LONGEST]) -> &'a str {
     // Names are ASCII and in lower case already.
     let Some(copy) = buffer.get_mut(..name.len()) else {
         return "";
     };
     for (to, from) in copy.iter_mut().zip(name.bytes()) {
-        *to = if from == b'_' { b'-' } else { from };
+        *to = if reads_as_hyphen(from) { b'-' } else { from };
     }
     let mut name = std::str::from_utf8(copy).unwrap_or("");
     while let Some(shorter) = name.strip_prefix("http-") {
@@ -209,6 +216,10 @@ mod tests {
             "x_api_key",
             "x-x-api-key",
             "x-x-x-api_key--",
+            "x.api.key",
+            "http~x|api!key.",
+            "X~Forwarded!User",
+            "remote.user",
             "http-x-api-key",
             "x-mcp-notes-authorization",
             "x_mcp_notes_authorization_",

@@ -16,9 +16,10 @@ pub(super) fn mirrored(headers: &HeaderMap) -> Result<MirroredHeaders<'_>, &'sta
             // Nothing below begins with another letter.
             continue;
         }
-        // Servers that speak CGI or WSGI cannot tell `_` from `-`.
-        if text.contains('_') {
-            if stands_once(&text.replace('_', "-")) {
+        // Servers that speak CGI or WSGI cannot tell `_` from `-`, some no `.` and its like either.
+        let is_alias = |byte: u8| byte != b'-' && !byte.is_ascii_alphanumeric();
+        if text.bytes().any(is_alias) {
+            if stands_once(&text.replace(|char: char| !char.is_ascii_alphanumeric(), "-")) {
                 return Err("A header was sent under an alias");
             }
             continue;
@@ -154,6 +155,9 @@ mod tests {
             &[("mcp_name", "a")],
             &[("mcp-protocol_version", "a")],
             &[("mcp_param_x", "a")],
+            &[("mcp.method", "a")],
+            &[("mcp~session|id", "a")],
+            &[("last!event-id", "a")],
         ] {
             assert!(mirrored(&headers(fields)).is_err(), "{fields:?}");
         }
