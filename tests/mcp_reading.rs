@@ -337,6 +337,7 @@ fn what_is_no_message_is_refused() {
                 ),
             ),
         ),
+        (-32602, subscription(257, 1000)),
     ] {
         let error = refusal(&json);
         let shown = json.get(..200).unwrap_or(&json);
@@ -346,6 +347,21 @@ fn what_is_no_message_is_refused() {
             assert_eq!(error.id().expect(shown).as_json(), "1");
         }
     }
+}
+
+/// A request for as many resources, each with a URI of as many bytes.
+fn subscription(length: usize, uris: usize) -> String {
+    let uris = vec![format!("\"{}\"", "u".repeat(length)); uris].join(",");
+    request(
+        "subscriptions/listen",
+        &format!(r#"{{"notifications":{{"resourceSubscriptions":[{uris}]}}}}"#),
+    )
+}
+
+#[test]
+fn a_subscription_names_as_much_as_can_be_judged_at_once() {
+    let asked = McpRequest::from_json(subscription(256, 1000).as_bytes()).expect("readable");
+    assert_eq!(asked.messages()[0].operation().targets().len(), 1000);
 }
 
 #[test]

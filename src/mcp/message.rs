@@ -19,6 +19,9 @@ use crate::{
 const MAX_METHOD: usize = 256;
 /// Longer than the name of a tool or prompt, a URI or the id of a task.
 const MAX_NAME: usize = 8 * 1024;
+/// As many bytes as all that one subscription is for may have together. A policy looks at each of
+/// them a dozen times: a whole body of them would hold up its thread for a second.
+const MAX_NAMES: usize = 1000 * 256;
 /// Longer than any `id`, as JSON text.
 const MAX_ID: usize = 256;
 /// As much as is kept of the name and of the version that a client claims, in bytes.
@@ -162,10 +165,15 @@ fn subscribed(params: &Params<'_>) -> Result<Targets, MessageError> {
         ),
         (&filter.tasks, Target::Task),
     ];
+    let mut length = 0;
     for (names, target) in kinds {
         match names {
             Member::Is(names) => {
                 for name in names {
+                    length += name.len();
+                    if length > MAX_NAMES {
+                        return too_long();
+                    }
                     targets.push(target(bounded(name)?));
                 }
             }
@@ -191,9 +199,13 @@ fn optional(
 
 fn bounded(name: &str) -> Result<TargetName, MessageError> {
     if name.len() > MAX_NAME {
-        return Err(MessageError::invalid_params("The name or uri is too long"));
+        return too_long();
     }
     Ok(name.into())
+}
+
+const fn too_long<T>() -> Result<T, MessageError> {
+    Err(MessageError::invalid_params("The name or uri is too long"))
 }
 
 /// `clientInfo` as `name/version`, without control characters and of bounded length.
