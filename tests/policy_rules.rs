@@ -492,7 +492,7 @@ fn no_spelling_of_a_uri_evades_the_stricter_rule() {
     let policy = read(
         r#"{"resources":{"*":[],"file:///*":[],"file:///secret/*":["admin"],"file:///one.txt":["admin"],
             "notes://a@b/*":["admin"],"https://h/*":["admin"],"https://h/free":[],"https://h/free/*":["admin"],"https://h/find?q=*":[],"https://h/find":["admin"],
-            "db://prod/*":["admin"],"file:///c%3A/*":["admin"],"file:///my%20docs/*":["admin"]}}"#,
+            "file:///all":["admin"],"file:///all/*":[],"db://prod/*":["admin"],"file:///c%3A/*":["admin"],"file:///my%20docs/*":["admin"]}}"#,
     );
     for (uri, expected) in [
         ("file:///public/x", allow("")),
@@ -509,6 +509,11 @@ fn no_spelling_of_a_uri_evades_the_stricter_rule() {
         ("file://server/secret/x", needs("admin")),
         ("file://server/secret", needs("admin")),
         ("file://server/one.txt/", needs("admin")),
+        ("file:///all/x", allow("")),
+        ("file:///all", needs("admin")),
+        ("file:///all?a", needs("admin")),
+        ("file:///all#a", needs("admin")),
+        ("file://server/all", needs("admin")),
         ("https://h", needs("admin")),
         ("https://h?a=b", needs("admin")),
         ("https://h/free", allow("")),
@@ -565,6 +570,20 @@ fn no_spelling_of_a_uri_evades_the_stricter_rule() {
     let policy = read(r#"{"resources":{"notes://a":[]}}"#);
     let operation = Operation::resource("notes://a?b");
     assert_eq!(decide(&policy, "", &operation), Decision::forbid());
+    // And what has a stricter one is not, either.
+    let policy =
+        read(r#"{"resources":{"*":["admin"],"notes://a":[],"file:///public/*":["read"]}}"#);
+    for (uri, expected) in [
+        ("notes://a", allow("")),
+        ("notes://a?b", needs("admin")),
+        ("notes://a/", needs("admin")),
+        ("file:///public/x?y", allow("read")),
+        ("file:///public", needs("admin read")),
+        ("file://server/public/x", needs("admin read")),
+    ] {
+        let operation = Operation::resource(uri);
+        assert_eq!(decide(&policy, "read", &operation), expected, "{uri}");
+    }
 }
 
 #[test]

@@ -32,9 +32,9 @@ use crate::{
 /// empty segments, backslashes, white space or control characters; with escapes that no URI needs
 /// (`%73ecret`, `%2e`, `%252f`), or of slashes; with a scheme or host as parsers do not write it
 /// (`FILE:`, `https://h:443`), or with user information. Else URIs and rules are compared with their
-/// escapes decoded; and unless a rule names the very URI, one for the URI without its query and
-/// fragment, with or without a slash at its end, and for a file without its host, counts where it is
-/// the more specific one.
+/// escapes decoded; and unless a rule names the very URI, the rules for what else some servers read
+/// must hold too, where they are more specific: the URI without its query and fragment, for a file
+/// without its host, and each, unless a rule names it, with or without a slash at its end.
 ///
 /// ```
 /// use mcp_auth::{Access, Claims, Operation, Policy, Requirement, ScopePolicy, UnixTime, VerifiedToken};
@@ -235,9 +235,14 @@ impl ScopePolicy {
             if is_task_method(operation) && matches!(target, Target::Task(_)) {
                 continue;
             }
-            match self.rule_for(target) {
-                Some(rule) => needs.add(rule),
-                None => return (Decision::forbid(), Because::NoRule(target)),
+            let Some(rule) = self.rule_for(target) else {
+                return (Decision::forbid(), Because::NoRule(target));
+            };
+            needs.add(rule);
+            if let Target::Resource(uri) = target
+                && !rule.is_exact()
+            {
+                self.read_otherwise(uri, rule).for_each(|it| needs.add(it));
             }
         }
         needs.decide()
@@ -278,17 +283,23 @@ impl ScopePolicy {
             Target::Tool(name) => self.tools.find(name),
             Target::Prompt(name) => self.prompts.find(name),
             Target::Resource(uri) if uri::is_ambiguous(uri) => self.resources.find_exact(uri),
-            Target::Resource(uri) => {
-                let seems = self.resources.find(uri)?;
-                if seems.is_exact() {
-                    return Some(seems);
-                }
-                let read = uri::readings(uri).filter_map(|uri| self.resources.find(&uri));
-                read.chain([seems]).max_by_key(|rule| rule.tells)
-            }
+            Target::Resource(uri) => self.resources.find(uri),
             // A task shows what a tool gave, and its id does not tell which one.
             Target::Task(_) => self.methods.find("tasks/get"),
         }
+    }
+
+    /// The rules for what else some servers read, where they tell more than that of the URI itself.
+    /// They add to it: where the URI is read as it stands, it is not the thing that they speak of.
+    fn read_otherwise<'a>(&'a self, uri: &'a str, own: Rule<'a>) -> impl Iterator<Item = Rule<'a>> {
+        let read = uri::readings(uri).flat_map(|[uri, other]| {
+            let rule = self.resources.find(&uri);
+            // What a rule names is not what a glob takes it for with another slash.
+            let is_named = rule.is_some_and(|rule| rule.is_exact());
+            let other = (!is_named).then(|| self.resources.find(&other)).flatten();
+            rule.into_iter().chain(other)
+        });
+        read.filter(move |rule| rule.tells > own.tells)
     }
 }
 
