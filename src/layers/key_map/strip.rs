@@ -3,31 +3,40 @@
 use http::{HeaderMap, HeaderName, header};
 
 /// Headers by which proxies tell a service who is calling. Whoever can send one is that somebody.
-const IDENTITY: [&str; 14] = [
+const IDENTITY: [&str; 18] = [
     "client-cert",
     "client-cert-chain",
     "forwarded-user",
     "x-access-token",
+    "x-apigateway-api-userinfo",
     "x-arr-clientcert",
     "x-authorization",
+    "x-endpoint-api-userinfo",
     "x-forwarded-access-token",
+    "x-forwarded-authorization",
     "x-forwarded-client-cert",
     "x-forwarded-email",
     "x-forwarded-groups",
     "x-forwarded-preferred-username",
     "x-forwarded-user",
     "x-jwt-payload",
+    "x-serverless-authorization",
     "x-user",
 ];
 
 /// The same for whole families.
-const IDENTITY_PREFIXES: [&str; 19] = [
+const IDENTITY_PREFIXES: [&str; 25] = [
     "cf-access-",
     "impersonate-",
+    "iv-",
+    "oidc-",
     "remote-",
+    "sm-universalid",
+    "sm-user",
     "ssl-client-",
     "tailscale-",
     "x-amzn-oidc-",
+    "x-appengine-user-",
     "x-auth-request-",
     "x-authenticated-",
     "x-authentik-",
@@ -36,6 +45,7 @@ const IDENTITY_PREFIXES: [&str; 19] = [
     "x-goog-authenticated-user-",
     "x-goog-iap-jwt-assertion",
     "x-ms-client-principal",
+    "x-ms-token-",
     "x-pomerium-",
     "x-remote-",
     "x-ssl-client-",
@@ -55,7 +65,7 @@ const fn begins_as_forbidden(name: &[u8]) -> bool {
     matches!(
         name,
         [
-            b'a' | b'c' | b'f' | b'i' | b'p' | b'r' | b's' | b't' | b'x',
+            b'a' | b'c' | b'f' | b'i' | b'o' | b'p' | b'r' | b's' | b't' | b'x',
             ..
         ]
     )
@@ -235,6 +245,17 @@ mod tests {
             "SSL_CLIENT_S_DN",
             "x-goog-iap-jwt-assertion",
             "client-cert",
+            "OIDC_CLAIM_sub",
+            "oidc-access-token",
+            "iv-user",
+            "SM_USER",
+            "sm-universalid",
+            "x-apigateway-api-userinfo",
+            "x-appengine-user-email",
+            "x-endpoint-api-userinfo",
+            "x-forwarded-authorization",
+            "x-ms-token-aad-id-token",
+            "x-serverless-authorization",
             "connection",
         ] {
             assert!(!passes(name), "{name}");
