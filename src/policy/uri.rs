@@ -48,15 +48,35 @@ fn is_space(char: char) -> bool {
 }
 
 /// What else some servers read: the URI without its query and fragment; of a file, that without the
-/// host. Each with what it is with or without a slash at its end, which for some names the same.
+/// host, of others with the name of the host alone. Each with what it is with or without a slash at its
+/// end, which for some names the same.
 pub(super) fn readings(uri: &str) -> impl Iterator<Item = [Cow<'_, str>; 2]> {
     let path = uri.split(['?', '#']).next().unwrap_or(uri);
-    let of_host = path.strip_prefix("file://");
-    let local = of_host
-        .and_then(|of_host| of_host.split_once('/'))
-        .map(|(_, path)| Cow::Owned(format!("file:///{path}")));
-    let readings = [Some(path.into()), local].into_iter().flatten();
-    readings.map(with_other_slash)
+    let hosted = path.split_once("://").and_then(|(scheme, rest)| {
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        match scheme {
+            "file" => (!path.is_empty()).then(|| format!("file://{path}")),
+            // Of these another port is another server, and what else is not the name is ambiguous.
+            "http" | "https" | "ws" | "wss" | "ftp" => None,
+            _ => {
+                let name = host_name(authority);
+                (name != authority).then(|| format!("{scheme}://{name}{path}"))
+            }
+        }
+    });
+    let readings = [Some(path.into()), hosted.map(Cow::Owned)];
+    readings.into_iter().flatten().map(with_other_slash)
+}
+
+/// What parsers call the host, without user information and port, in lower case.
+fn host_name(authority: &str) -> String {
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if is_port(port) => name,
+        _ => host,
+    };
+    name.to_ascii_lowercase()
 }
 
 fn with_other_slash(uri: Cow<'_, str>) -> [Cow<'_, str>; 2] {
@@ -263,6 +283,16 @@ mod tests {
             told("file://h/?b"),
             ["file://h/", "file://h", "file:///", "file://"]
         );
+        assert_eq!(
+            told("db://u:p@[::A]:1/B"),
+            [
+                "db://u:p@[::A]:1/B",
+                "db://u:p@[::A]:1/B/",
+                "db://[::a]/B",
+                "db://[::a]/B/"
+            ]
+        );
+        assert_eq!(told("db://[::1]"), ["db://[::1]", "db://[::1]/"]);
     }
 
     #[test]
