@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Lists are cut off after so many elements.
-pub(super) const MAX_ELEMENTS: usize = 256;
+pub(crate) const MAX_ELEMENTS: usize = 256;
 
 /// One message of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -121,7 +121,7 @@ impl AuditEvent {
 
     /// What was asked: the MCP method (`response` for a client's answer to the server), `batch`, or
     /// `GET`, `DELETE`, `metadata`, `preflight`, `stream_end`. Of a request that was refused before its
-    /// message was read it is the HTTP method, such as `POST`.
+    /// message was read it is the HTTP method, such as `POST`, or `other` for one of other letters.
     #[must_use]
     pub fn action(&self) -> &str {
         self.action.as_str()
@@ -133,7 +133,8 @@ impl AuditEvent {
         self.tool.as_ref().map(Text::as_str)
     }
 
-    /// The messages of a batch; `None` where it was none.
+    /// The messages of a batch, and all that a subscription is for, up to 256; `None` where one thing
+    /// at most was asked for.
     #[must_use]
     pub fn operations(&self) -> Option<&[AuditOperation]> {
         self.operations.as_deref()

@@ -15,7 +15,7 @@ mod tracing_sink;
 
 #[cfg(feature = "test-util")]
 pub use self::recording::RecordingSink;
-pub(crate) use self::{caller::Caller, text::Text};
+pub(crate) use self::{caller::Caller, event::MAX_ELEMENTS, text::Text};
 pub use self::{
     event::{AuditEvent, AuditOperation},
     json_lines::JsonLinesSink,

@@ -458,6 +458,24 @@ async fn rule_05_every_operation_has_its_verdict() {
 }
 
 #[tokio::test]
+async fn rule_05_all_that_a_subscription_is_for_is_judged_and_told() {
+    let house = House::new();
+    let method = "subscriptions/listen";
+    for (uris, passes) in [
+        (["file:///public/a", "file:///public/b"], true),
+        (["file:///public/a", "file:///secret/a"], false),
+    ] {
+        let params = format!(r#""notifications":{{"resourceSubscriptions":{uris:?}}}"#);
+        let request = message(&reader(), V4, method, &params, uris[0]);
+        let answer = house.send(uris[1], request).await;
+        assert_eq!(answer.status, if passes { 200 } else { 403 }, "{uris:?}");
+        let told = answer.event.operations().unwrap().iter();
+        let told: Vec<_> = told.map(|one| (one.action(), one.tool())).collect();
+        assert_eq!(told, [(method, Some(uris[0])), (method, Some(uris[1]))]);
+    }
+}
+
+#[tokio::test]
 async fn rule_05_a_method_that_does_not_exist_does_not_end_a_session() {
     let house = House::new();
     let in_session = |body: &'static str| post(&reader(), body).and("mcp-session-id", SESSION);

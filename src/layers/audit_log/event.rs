@@ -1,16 +1,16 @@
 //! Makes the one event of a request.
 
-use std::{cell::Cell, fmt::Write, time::Instant};
+use std::{cell::Cell, fmt::Write, iter::once, time::Instant};
 
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use sha2::{Digest, Sha256};
 
 use super::recorder::Started;
 use crate::{
-    audit::{AuditDecision, AuditEvent, AuditOperation, Caller, RequestName, Text},
+    audit::{AuditDecision, AuditEvent, AuditOperation, Caller, MAX_ELEMENTS, RequestName, Text},
     clock::UnixTime,
     error::Reason,
-    mcp::{McpRequest, Operation, Target},
+    mcp::{McpRequest, Message, Operation, Target},
     trail::{AuthTrail, Facts, StreamEnd},
 };
 
@@ -66,7 +66,7 @@ impl Started {
             client_claimed: request.and_then(McpRequest::client_claimed).map(Text::new),
             action,
             tool,
-            operations: request.filter(|it| it.is_batch()).map(operations),
+            operations: request.and_then(operations),
             decision: end.decision,
             reason: end.reason,
             status: end.status,
@@ -93,25 +93,40 @@ impl Started {
             Some(request) if request.is_batch() => (Text::from_static("batch"), None),
             Some(request) => match request.messages() {
                 [message, ..] => named(message.operation()),
-                [] => (Text::new(self.method.as_str()), None),
+                [] => (http_method(&self.method), None),
             },
-            None => (Text::new(self.method.as_str()), None),
+            None => (http_method(&self.method), None),
         }
     }
 }
 
-fn operations(request: &McpRequest) -> Vec<AuditOperation> {
-    let operations = request.messages().iter().map(|message| {
-        let (action, tool) = named(message.operation());
-        AuditOperation { action, tool }
+/// What is asked for one by one, where that is or may be more than one thing.
+fn operations(request: &McpRequest) -> Option<Vec<AuditOperation>> {
+    let asked = || request.messages().iter().map(Message::operation);
+    if !request.is_batch() && asked().all(|operation| operation.targets().len() < 2) {
+        return None;
+    }
+    let one_by_one = asked().flat_map(|operation| {
+        let others = operation.targets().iter().skip(1).map(Some);
+        let each = once(operation.target()).chain(others);
+        each.map(|target| AuditOperation {
+            action: operation.shared_method().clone().into(),
+            tool: target.map(|it| it.target_name().into()),
+        })
     });
-    operations.collect()
+    Some(one_by_one.take(MAX_ELEMENTS).collect())
 }
 
 fn named(operation: &Operation) -> (Text, Option<Text>) {
     let target = operation.target().map(Target::target_name);
     let method = operation.shared_method().clone();
     (method.into(), target.map(Into::into))
+}
+
+/// The method of HTTP. One with other letters could pass for a method of MCP, or a word of ours.
+fn http_method(method: &Method) -> Text {
+    let is_upper = method.as_str().bytes().all(|it| it.is_ascii_uppercase());
+    Text::new(if is_upper { method.as_str() } else { "other" })
 }
 
 /// Unique in the log: a random half for the thread, and one that it counts. Threads that counted

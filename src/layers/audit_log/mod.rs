@@ -20,6 +20,8 @@
 //! 3. What the layers inside found out reaches it through the [`AuthTrail`](crate::AuthTrail) that
 //!    this layer puts into the request's extensions.
 //! 4. No token, key, argument or query stands in it.
+//! 5. What a layer of yours refuses, without a [`Rejection`](crate::Rejection) in the extensions of its
+//!    answer, is `allow` and `ok`, with its status.
 
 mod event;
 mod future;
