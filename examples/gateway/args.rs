@@ -424,7 +424,7 @@ fn key_header(text: &str) -> Result<KeyHeader, Fault> {
     } else {
         Err(Fault::new(
             "--key-header",
-            "names a header that proxies or the message itself need: no key would get through",
+            "names a header that proxies need: no key would get through",
         ))
     }
 }

@@ -41,14 +41,13 @@ pub(crate) fn prepare_for_upstream(headers: &mut HeaderMap) {
     headers.append(header::VIA, HeaderValue::from_static("1.1 mcp-auth"));
 }
 
-/// Whether a field of that name can hold the key: it must reach the upstream as it was put in, and
-/// what the field said before must not be needed by the message.
+/// Whether a field of that name can hold the key: it must reach the upstream as it was put in.
 pub(crate) fn can_hold_a_key(name: &HeaderName) -> bool {
     let key = HeaderValue::from_static("key");
     let mut headers = HeaderMap::new();
     headers.insert(name.clone(), key.clone());
     prepare_for_upstream(&mut headers);
-    headers.get_all(name).iter().eq([&key]) && !speaks_of_the_message(name.as_str())
+    headers.get_all(name).iter().eq([&key])
 }
 
 /// Removes the fields with such names. Most messages have few of them or none: to read all names
@@ -80,7 +79,7 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 }
 
 /// By these, and by all of `X-Forwarded-*`, proxies tell where a request came from.
-const OF_THE_WAY: [&str; 10] = [
+const OF_THE_WAY: [&str; 11] = [
     "x-forwarded",
     "x-real-ip",
     "x-client-ip",
@@ -91,26 +90,12 @@ const OF_THE_WAY: [&str; 10] = [
     "x-original-url",
     "x-rewrite-url",
     "x-host",
+    // In a CGI program it would set the proxy that the program itself asks.
+    "proxy",
 ];
 
 fn speaks_of_the_way(name: &str) -> bool {
     begins_as(name, "x-forwarded-") || OF_THE_WAY.iter().any(|other| reads_as(name, other))
-}
-
-/// By these, and by all of `Mcp-Param-*`, the message is read.
-const OF_THE_MESSAGE: [&str; 8] = [
-    "accept",
-    "content-encoding",
-    "content-type",
-    "last-event-id",
-    "mcp-method",
-    "mcp-name",
-    "mcp-protocol-version",
-    "mcp-session-id",
-];
-
-fn speaks_of_the_message(name: &str) -> bool {
-    begins_as(name, "mcp-param-") || OF_THE_MESSAGE.iter().any(|other| reads_as(name, other))
 }
 
 /// Whether a server could take the start of a name for that.
@@ -185,7 +170,6 @@ mod tests {
             ],
             false,
         );
-        judged(&["mcp-session-id", "mcp_param_x", "content-type"], false);
     }
 
     #[test]
@@ -197,6 +181,7 @@ mod tests {
             ("x-forwarded-for", "1.2.3.4"),
             ("x_forwarded_host", "evil"),
             ("x.real.ip", "1.2.3.4"),
+            ("proxy", "http://evil"),
             ("forwarded", "for=1.2.3.4"),
             ("via", "1.0 client"),
             ("accept", "application/json"),

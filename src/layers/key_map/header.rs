@@ -9,6 +9,25 @@ use crate::{error::ConfigError, keys::UpstreamKey};
 
 const PLACE: &str = "{key}";
 
+/// By these, and by all of `Mcp-Param-*`, the message is sent and read: no key can stand there.
+const OF_THE_MESSAGE: [&str; 15] = [
+    "accept",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "host",
+    "last-event-id",
+    "mcp-method",
+    "mcp-name",
+    "mcp-protocol-version",
+    "mcp-session-id",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// The header of an upstream key: its name, and a template in which `{key}` stands for the key.
 ///
 /// ```
@@ -33,7 +52,7 @@ impl KeyHeader {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] where it is no name of a header.
+    /// [`ConfigError`] where it is no name of a header, or of one by which the message is sent or read.
     pub fn new(name: &str) -> Result<Self, ConfigError> {
         let template = if name.eq_ignore_ascii_case("authorization") {
             "Bearer {key}"
@@ -47,17 +66,23 @@ impl KeyHeader {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] where it is no name of a header, or the template does not hold `{key}`
-    /// exactly once or cannot stand in a header.
+    /// [`ConfigError`] where it is no name of a header, or of one by which the message is sent or read;
+    /// and where the template does not hold `{key}` exactly once or cannot stand in a header.
     pub fn with_template(name: &str, template: &str) -> Result<Self, ConfigError> {
         // Whoever mistakes the template for the value writes a key, which no error may show.
         let parsed = HeaderName::try_from(name)
             .map_err(|_| ConfigError::new("the name is not that of a header"))?;
+        let canonical: Box<str> = canonical(parsed.as_str(), &mut [0; LONGEST]).into();
+        if OF_THE_MESSAGE.contains(&&*canonical) || canonical.starts_with("mcp-param-") {
+            return Err(ConfigError::new(format!(
+                "{parsed} belongs to the message, and can hold no key"
+            )));
+        }
         let fits = HeaderValue::from_str(template).is_ok_and(|value| value.to_str().is_ok());
         match template.split_once(PLACE) {
             Some((before, after)) if fits && !after.contains(PLACE) => Ok(Self {
-                canonical: canonical(parsed.as_str(), &mut [0; LONGEST]).into(),
                 name: parsed,
+                canonical,
                 before: before.into(),
                 after: after.into(),
             }),
@@ -153,6 +178,22 @@ mod tests {
             ("authorization: Bearer sk-REALKEY", NO_TEMPLATE),
             ("x: {key}{key}", NO_TEMPLATE),
             ("x: {key}\u{7f}", NO_TEMPLATE),
+            (
+                "Content-Length",
+                "content-length belongs to the message, and can hold no key",
+            ),
+            (
+                "host: {key}",
+                "host belongs to the message, and can hold no key",
+            ),
+            (
+                "mcp_session_id",
+                "mcp_session_id belongs to the message, and can hold no key",
+            ),
+            (
+                "Mcp-Param-Region",
+                "mcp-param-region belongs to the message, and can hold no key",
+            ),
         ] {
             let error = wrong.parse::<KeyHeader>().unwrap_err();
             assert_eq!(error.to_string(), expected, "{wrong:?}");
