@@ -1,6 +1,7 @@
 //! Finds the bearer token of a request (RFC 6750 section 2).
 
 use http::{HeaderValue, Uri};
+use percent_encoding::percent_decode_str;
 
 use crate::layers::shared::{Field, Several};
 
@@ -60,28 +61,9 @@ fn has_access_token(query: &str) -> bool {
     // Some servers still part at `;`, too.
     query.split(['&', ';']).any(|pair| {
         let name = pair.split('=').next().unwrap_or(pair);
-        percent_decoded(name).eq_ignore_ascii_case("access_token")
+        let name = percent_decode_str(name).decode_utf8_lossy();
+        name.eq_ignore_ascii_case("access_token")
     })
-}
-
-fn percent_decoded(text: &str) -> std::borrow::Cow<'_, str> {
-    if !text.contains('%') {
-        return text.into();
-    }
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        let hex = |digit: u8| char::from(digit).to_digit(16);
-        let mut ahead = bytes.clone();
-        match (byte, ahead.next().and_then(hex), ahead.next().and_then(hex)) {
-            (b'%', Some(high), Some(low)) => {
-                decoded.push(u8::try_from(high * 16 + low).unwrap_or(b'?'));
-                bytes = ahead;
-            }
-            _ => decoded.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned().into()
 }
 
 #[cfg(test)]
