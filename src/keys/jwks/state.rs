@@ -84,7 +84,7 @@ impl State {
 
     /// What to answer to a request for a key.
     pub(super) fn verdict(&self, sought: Sought, is_under_way: bool, now: UnixTime) -> Verdict {
-        let verdict = self.verdict_without_fetch(sought, now);
+        let verdict = self.verdict_after_fetch(sought, now);
         let is_settled = match (verdict, sought, self.set) {
             (Verdict::Verify, ..) => true,
             (Verdict::Unknown, Sought::NotInSet { lacked_at }, Some(set)) => {
@@ -104,10 +104,6 @@ impl State {
 
     /// What to answer to a request that waited for a fetch: nothing more is asked for it.
     pub(super) fn verdict_after_fetch(&self, sought: Sought, now: UnixTime) -> Verdict {
-        self.verdict_without_fetch(sought, now)
-    }
-
-    fn verdict_without_fetch(&self, sought: Sought, now: UnixTime) -> Verdict {
         match (self.set, sought) {
             (Some(set), Sought::InSet) if now < set.in_force_until => Verdict::Verify,
             (Some(set), Sought::NotInSet { .. })
