@@ -13,6 +13,8 @@ mod verification;
 
 #[cfg(all(feature = "fetch", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 pub use self::jwks::{Jwks, JwksFuture};
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+pub(crate) use self::verification::MAX_KID;
 pub use self::{
     key_map::{KeyMap, KeyRule, KeyScopePolicy},
     store::{BoxKeyStore, KeyStore, KeyStoreFn, key_store_fn},

@@ -2,10 +2,11 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use crate::{error::Reason, json, keys::Algorithm};
-
-/// The longest `kid` that is looked up.
-const MAX_KID: usize = 512;
+use crate::{
+    error::Reason,
+    json,
+    keys::{Algorithm, MAX_KID},
+};
 
 /// What a header says that matters here. `jwk`, `jku`, `x5u` and `x5c` are never followed.
 #[derive(Clone)]

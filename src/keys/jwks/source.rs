@@ -21,15 +21,13 @@ use super::{
 use crate::{
     clock::{Clock, UnixTime},
     error::StoreError,
-    keys::{Algorithm, VerificationKey, VerificationKeyId},
+    keys::{Algorithm, MAX_KID, VerificationKey, VerificationKeyId},
 };
 
 /// How long a fetch may take, discovery and all.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many unknown keys are remembered.
 const REMEMBERED: usize = 1000;
-/// The longest `kid` that is looked for, in bytes. No set holds a longer one.
-const MAX_KID: usize = 512;
 
 pub(super) type Answer = Result<Option<VerificationKey>, StoreError>;
 

@@ -5,11 +5,8 @@ use std::{borrow::Cow, sync::Arc};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::DecodingKey;
 
-use super::{Algorithm, Material, backend};
+use super::{Algorithm, MAX_KID, Material, backend};
 use crate::json::{self, Value};
-
-/// The longest `kid`, in bytes.
-const MAX_KID_LENGTH: usize = 512;
 
 /// What a key says of itself, all of it in agreement.
 pub(super) struct Parsed {
@@ -137,7 +134,7 @@ impl Members<'_> {
             }
         };
         let kid = optional(self.kid)?.map(Arc::<str>::from);
-        if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID_LENGTH) {
+        if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID) {
             return Err("a kid has at most 512 bytes");
         }
         Ok(Parsed {

@@ -26,6 +26,9 @@ pub(crate) use self::set::KeySet;
 use self::{jwk::Parsed, material::Material};
 use crate::{clock::UnixTime, error::ConfigError};
 
+/// The longest `kid`, in bytes: no set holds a longer one, and none is looked for.
+pub(crate) const MAX_KID: usize = 512;
+
 /// Which key is asked for. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct VerificationKeyId {
