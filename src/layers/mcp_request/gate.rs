@@ -7,7 +7,7 @@ use super::headers::{is_plain_json, mirrored};
 use crate::{
     error::Reason,
     mcp::{self, McpRequest, MessageError, MirroredHeaders, ProtocolVersion, RequestId},
-    reject::Rejection,
+    reject::{Rejection, code},
 };
 
 /// Whether a message is to be read: for a POST of plain JSON; not for GET, HEAD and DELETE.
@@ -32,10 +32,8 @@ pub(crate) fn expects_message(method: &Method, headers: &HeaderMap) -> Result<bo
 /// What the body says, held against the headers.
 #[inline]
 pub(crate) fn message(headers: &HeaderMap, body: &Bytes) -> Result<McpRequest, Rejection> {
-    let mirrored = mirrored(headers).map_err(|why| {
-        const HEADER_MISMATCH: i32 = -32020;
-        header_mismatch(why).with_rpc(HEADER_MISMATCH, id_in(body))
-    })?;
+    let mirrored = mirrored(headers)
+        .map_err(|why| header_mismatch(why).with_rpc(code::HEADER_MISMATCH, id_in(body)))?;
     mcp::read(body.clone(), &mirrored).map_err(refused)
 }
 

@@ -36,13 +36,12 @@ pub(crate) fn named_by(
 }
 
 fn malformed(asked: &McpRequest) -> Rejection {
-    const HEADER_MISMATCH: i32 = -32020;
     Rejection::new(
         Reason::HeaderMismatch,
         StatusCode::BAD_REQUEST,
         "The header Mcp-Session-Id is malformed",
     )
-    .for_request(HEADER_MISMATCH, Some(asked))
+    .for_request(code::HEADER_MISMATCH, Some(asked))
 }
 
 /// Judges what the store said.
