@@ -42,8 +42,8 @@ impl AuditOperation {
 /// What happened to one request: who asked for what, and what became of it.
 ///
 /// It shows no token, no key and no arguments; the claims of the caller's token stay in memory as long
-/// as it does. Text that others wrote is cut off after 256
-/// characters (`…` follows then), lists after 256 elements.
+/// as it does. Text that others wrote is cut off after 256 characters (`…` follows then), lists after
+/// 256 elements.
 ///
 /// [`to_json`](Self::to_json) and `Serialize` give the fields in a fixed order. A field is never
 /// left out; it is `null` where there is nothing to say. Fields may be added; the meaning of one
@@ -251,8 +251,8 @@ impl Serialize for AuditEvent {
         line.serialize_field("held_scopes", &scopes(self.held_scopes()))?;
         line.serialize_field("key_name", &self.key_name())?;
         line.serialize_field("session", &self.session())?;
-        line.serialize_field("revocation", &self.revocation)?;
-        line.serialize_field("rate_limit", &self.rate_limit)?;
+        line.serialize_field("revocation", &self.revocation.map(AuditRevocation::as_str))?;
+        line.serialize_field("rate_limit", &self.rate_limit.map(AuditRateLimit::as_str))?;
         line.serialize_field("total_ms", &millis(self.total))?;
         line.serialize_field("upstream_ms", &self.upstream.map(millis))?;
         line.serialize_field("cancelled", &self.cancelled)?;

@@ -1,10 +1,7 @@
 //! The words for what was decided.
 
-use serde::Serialize;
-
 /// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuditDecision {
     /// It was let through. What the service inside made of it, or a layer of yours that says no by
@@ -29,8 +26,7 @@ impl AuditDecision {
 }
 
 /// What became of the question whether the token was revoked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuditRevocation {
     /// It was not.
@@ -64,8 +60,7 @@ impl AuditRevocation {
 }
 
 /// What the limits said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuditRateLimit {
     /// There was enough.
