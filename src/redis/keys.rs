@@ -98,11 +98,8 @@ fn push(key: &mut String, text: &str, hashed: bool) {
         key.push_str(text);
         return;
     }
-    key.push_str("sha256:");
-    for byte in Sha256::digest(text) {
-        // Writing to a string cannot fail.
-        let _ = write!(key, "{byte:02x}");
-    }
+    // Writing to a string cannot fail.
+    let _ = write!(key, "sha256:{:x}", Sha256::digest(text));
 }
 
 #[cfg(test)]
