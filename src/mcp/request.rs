@@ -210,7 +210,6 @@ impl McpRequest {
     }
 
     /// Whether it carries messages: `GET` and `DELETE` carry none.
-    #[must_use]
     pub(crate) fn is_message(&self) -> bool {
         !self.0.body.is_empty()
     }
