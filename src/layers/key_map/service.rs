@@ -3,7 +3,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Extensions, Request, Response};
+use http::{Request, Response};
 use tower_service::Service;
 
 use super::{KeyMapBody, gate::judge, guard::KeyGuard, layer::Config};
@@ -11,8 +11,7 @@ use crate::{
     audit::Text,
     error::StoreError,
     keys::{KeyStore, UpstreamKey, UpstreamKeyId},
-    layers::shared::{Common, Judge, ResponseFuture, token, trail},
-    mcp::McpRequest,
+    layers::shared::{Common, Judge, ResponseFuture, trail},
     policy::Granted,
     reject::{RejectBody, Rejection},
 };
@@ -55,27 +54,17 @@ where
         let Some(store) = &config.store else {
             return ResponseFuture::call(&mut self.guarded, request);
         };
-        let Some(id) = id(request.extensions()) else {
-            let rejection = config
-                .common
-                .layer_missing("KeyMapLayer", "JwtValidateLayer");
-            return ResponseFuture::refuse(&config.common, rejection);
+        let (common, extensions) = (&config.common, request.extensions());
+        let token = match common.caller(extensions, "KeyMapLayer") {
+            Ok(token) => token.clone(),
+            Err(missing) => return ResponseFuture::refuse(common, missing),
         };
+        let grant = extensions.get().map(Granted::grant).cloned();
+        let id = UpstreamKeyId::new(token, extensions.get().cloned(), grant);
         let question = store.key(&id);
         let judge = Injecting(Arc::clone(config));
         ResponseFuture::ask(&mut self.guarded, request, question, judge)
     }
-}
-
-fn id(extensions: &Extensions) -> Option<UpstreamKeyId> {
-    let token = token(extensions)?;
-    Some(UpstreamKeyId::new(
-        token.clone(),
-        extensions.get::<McpRequest>().cloned(),
-        extensions
-            .get::<Granted>()
-            .map(|granted| granted.grant().clone()),
-    ))
 }
 
 /// Puts the key into its header.

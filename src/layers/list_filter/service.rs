@@ -12,7 +12,7 @@ use super::{
     layer::Config,
 };
 use crate::{
-    layers::shared::{Passing, token, trail},
+    layers::shared::{Passing, trail},
     reject::RejectBody,
 };
 
@@ -51,17 +51,11 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let config = &self.config;
         let extensions = request.extensions();
-        let filter = match (token(extensions), extensions.get()) {
-            (Some(token), Some(asked)) => Filter::of(config, token, asked)
+        let common = &config.common;
+        let filter = match common.caller_and_request(extensions, "ListFilterLayer") {
+            Ok((token, asked)) => Filter::of(config, token, asked)
                 .map(|filter| filter.telling(trail(extensions).cloned())),
-            (token, _) => {
-                let needs = match token {
-                    None => "JwtValidateLayer",
-                    Some(_) => "McpRequestLayer",
-                };
-                let missing = config.common.layer_missing("ListFilterLayer", needs);
-                return Passing::answered(config.common.respond(missing));
-            }
+            Err(missing) => return Passing::answered(common.respond(missing)),
         };
         if filter.is_some() {
             ask_for_plain(request.headers_mut());

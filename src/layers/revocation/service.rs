@@ -9,7 +9,7 @@ use tower_service::Service;
 use super::layer::Config;
 use crate::{
     error::StoreError,
-    layers::shared::{Common, Judge, ResponseFuture, token, trail},
+    layers::shared::{Common, Judge, ResponseFuture, trail},
     reject::{RejectBody, Rejection},
     revocation::{Revocation, RevocationStore},
 };
@@ -49,11 +49,10 @@ where
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let config = &self.judge.0;
-        let Some(token) = token(request.extensions()) else {
-            let rejection = config
-                .common
-                .layer_missing("RevocationLayer", "JwtValidateLayer");
-            return ResponseFuture::refuse(&config.common, rejection);
+        let common = &config.common;
+        let token = match common.caller(request.extensions(), "RevocationLayer") {
+            Ok(token) => token,
+            Err(missing) => return ResponseFuture::refuse(common, missing),
         };
         let question = config.store.status(token);
         ResponseFuture::ask_shared(&mut self.inner, request, question, &self.judge)

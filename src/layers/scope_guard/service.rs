@@ -8,8 +8,7 @@ use tower_service::Service;
 
 use super::layer::Config;
 use crate::{
-    layers::shared::{Passing, token, trail},
-    mcp::McpRequest,
+    layers::shared::{Passing, trail},
     reject::RejectBody,
 };
 
@@ -48,11 +47,9 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let common = &self.config.common;
         let extensions = request.extensions();
-        let judged = match (token(extensions), extensions.get::<McpRequest>()) {
-            (Some(token), Some(asked)) => self.config.judge(token, asked, common.now()),
-            (None, _) => Err(common.layer_missing("ScopeGuardLayer", "JwtValidateLayer")),
-            (_, None) => Err(common.layer_missing("ScopeGuardLayer", "McpRequestLayer")),
-        };
+        let judged = common
+            .caller_and_request(extensions, "ScopeGuardLayer")
+            .and_then(|(token, asked)| self.config.judge(token, asked, common.now()));
         let trail = trail(extensions);
         match judged {
             Ok(granted) => {

@@ -13,8 +13,7 @@ use super::{
 };
 use crate::{
     error::StoreError,
-    layers::shared::{Common, Judge, ResponseFuture, token},
-    mcp::McpRequest,
+    layers::shared::{Common, Judge, ResponseFuture},
     reject::{RejectBody, Rejection},
     session::{SessionOwner, SessionStore},
 };
@@ -53,28 +52,21 @@ where
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let config = &self.binder.config;
-        let extensions = request.extensions();
-        let missing = |needs| {
-            let rejection = config.common.layer_missing("SessionGuardLayer", needs);
-            ResponseFuture::refuse(&config.common, rejection)
+        let common = &config.common;
+        let known = common.caller_and_request(request.extensions(), "SessionGuardLayer");
+        let (caller, asked) = match known {
+            Ok((token, asked)) => (SessionOwner::of(token.principal()), asked.clone()),
+            Err(missing) => return ResponseFuture::refuse(common, missing),
         };
-        let Some(token) = token(extensions) else {
-            return missing("JwtValidateLayer");
-        };
-        let Some(asked) = extensions.get::<McpRequest>() else {
-            return missing("McpRequestLayer");
-        };
-        let asked = asked.clone();
-        let caller = SessionOwner::of(token.principal());
         match named_by(request.headers_mut(), &asked) {
             Ok(None) => ResponseFuture::call(&mut self.binder, request),
             Ok(Some(session)) => {
-                let question = config.store.owner(session, config.common.now());
+                let question = config.store.owner(session, common.now());
                 let config = Arc::clone(config);
                 let judge = Owned { config, caller };
                 ResponseFuture::ask(&mut self.binder, request, question, judge)
             }
-            Err(rejection) => ResponseFuture::refuse(&config.common, rejection),
+            Err(rejection) => ResponseFuture::refuse(common, rejection),
         }
     }
 }

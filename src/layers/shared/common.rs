@@ -9,6 +9,7 @@ use http::{Extensions, Response};
 
 use crate::{
     clock::{Clock, SystemClock, UnixTime},
+    mcp::McpRequest,
     oauth::{Challenger, ResourceMetadata},
     reject::{JsonReject, Reject, RejectBody, Rejection},
     token::VerifiedToken,
@@ -61,6 +62,29 @@ impl Common {
             Some(reject) => rejection.into_response_by(reject),
             None => rejection.into_response_by(&JsonReject),
         }
+    }
+
+    /// The caller, whom a layer in front of `this` one verified.
+    #[inline]
+    pub(crate) fn caller<'a>(
+        &self,
+        extensions: &'a Extensions,
+        this: &str,
+    ) -> Result<&'a VerifiedToken, Rejection> {
+        token(extensions).ok_or_else(|| self.layer_missing(this, "JwtValidateLayer"))
+    }
+
+    /// The caller, and what is asked, which a layer in front of `this` one read.
+    #[inline]
+    pub(crate) fn caller_and_request<'a>(
+        &self,
+        extensions: &'a Extensions,
+        this: &str,
+    ) -> Result<(&'a VerifiedToken, &'a McpRequest), Rejection> {
+        let token = self.caller(extensions, this)?;
+        let asked = extensions.get();
+        let asked = asked.ok_or_else(|| self.layer_missing(this, "McpRequestLayer"))?;
+        Ok((token, asked))
     }
 
     /// Refuses because `this` layer stands without the one it needs; the way to mend it is logged,

@@ -9,7 +9,7 @@ use tower_service::Service;
 use super::{StreamGuardBody, StreamGuardFuture, gate::guarded, layer::Config};
 use crate::{
     audit::AuditRateLimit,
-    layers::shared::{Passing, token, trail},
+    layers::shared::{Passing, trail},
     reject::RejectBody,
     revocation::RevocationStore,
 };
@@ -50,16 +50,9 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let common = &self.config.common;
         let extensions = request.extensions();
-        let (token, asked) = match (token(extensions), extensions.get()) {
-            (Some(token), Some(asked)) => (token, asked),
-            (token, _) => {
-                let needs = match token {
-                    None => "JwtValidateLayer",
-                    Some(_) => "McpRequestLayer",
-                };
-                let missing = common.layer_missing("StreamGuardLayer", needs);
-                return Passing::answered(common.respond(missing));
-            }
+        let (token, asked) = match common.caller_and_request(extensions, "StreamGuardLayer") {
+            Ok(known) => known,
+            Err(missing) => return Passing::answered(common.respond(missing)),
         };
         let trail = trail(extensions);
         match guarded(&self.config, request.method(), token, asked) {
