@@ -2,11 +2,7 @@
 
 use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc};
 
-use crate::{
-    hash::Hash128,
-    mcp::{Target, TargetName},
-    token::Principal,
-};
+use crate::{hash::Hash128, mcp::Target, token::Principal};
 
 /// Whose count it is: the limit's name, and what the limit is kept for. Parts are kept apart, so
 /// that no two callers can be joined to one key.
@@ -73,25 +69,20 @@ impl RateKey {
     /// One count a client, whoever uses it: by its issuer and its `client_id`, which is unique
     /// within the issuer only.
     #[must_use]
-    pub fn with_client(self, issuer: Arc<str>, client_id: Arc<str>) -> Self {
-        self.with(|parts| parts.client = Some((issuer, client_id)))
-    }
-
-    /// One count a tool.
-    #[must_use]
-    pub fn with_tool(self, tool: Option<TargetName>) -> Self {
-        self.with_target(tool.map(Target::Tool))
+    pub fn with_client(self, issuer: impl Into<Arc<str>>, client_id: impl Into<Arc<str>>) -> Self {
+        self.with(|parts| parts.client = Some((issuer.into(), client_id.into())))
     }
 
     /// One count a tool, prompt, resource or task: of one name or not, they are not the same.
-    pub(crate) fn with_target(self, target: Option<Target>) -> Self {
-        self.with(|parts| parts.target = target)
+    #[must_use]
+    pub fn with_target(self, target: Target) -> Self {
+        self.with(|parts| parts.target = Some(target))
     }
 
     /// One count a session.
     #[must_use]
-    pub fn with_session(self, session: Option<Arc<str>>) -> Self {
-        self.with(|parts| parts.session = session)
+    pub fn with_session(self, session: impl Into<Arc<str>>) -> Self {
+        self.with(|parts| parts.session = Some(session.into()))
     }
 
     /// One count a peer address: a whole IPv6 /64 counts as one.
@@ -108,9 +99,7 @@ impl RateKey {
     }
 
     fn with(mut self, set: impl FnOnce(&mut Parts)) -> Self {
-        let parts = self.parts.get_or_insert_with(|| Box::new(Parts::NONE));
-        set(parts);
-        self.parts = self.parts.filter(|parts| **parts != Parts::NONE);
+        set(self.parts.get_or_insert_with(|| Box::new(Parts::NONE)));
         self
     }
 
@@ -153,39 +142,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_part_makes_another_count_and_none_at_all_the_same() {
+    fn each_part_makes_another_count() {
         let bare = RateKey::new("calls");
         let alice = Principal::new("i".into(), "x".into(), None);
+        let tool = Target::Tool("x".into());
         let keys = [
             bare.clone(),
             RateKey::new("x"),
             bare.clone().with_principal(alice.clone()),
-            bare.clone().with_client("i".into(), "x".into()),
-            bare.clone().with_client("j".into(), "x".into()),
-            bare.clone().with_tool(Some("x".into())),
-            bare.clone().with_target(Some(Target::Prompt("x".into()))),
-            bare.clone().with_target(Some(Target::Resource("x".into()))),
-            bare.clone().with_session(Some("x".into())),
+            bare.clone().with_client("i", "x"),
+            bare.clone().with_client("j", "x"),
+            bare.clone().with_target(tool.clone()),
+            bare.clone().with_target(Target::Prompt("x".into())),
+            bare.clone().with_target(Target::Resource("x".into())),
+            bare.clone().with_session("x"),
             bare.clone().with_peer([127, 0, 0, 1].into()),
-            bare.clone()
-                .with_tool(Some("x".into()))
-                .with_session(Some("x".into())),
-            bare.clone()
-                .with_principal(alice)
-                .with_tool(Some("x".into())),
+            bare.clone().with_target(tool.clone()).with_session("x"),
+            bare.clone().with_principal(alice).with_target(tool),
         ];
         let hashes: HashSet<_> = keys.iter().map(RateKey::hash128).collect();
         assert_eq!(hashes.len(), keys.len());
-
-        let again = bare.clone().with_tool(Some("x".into())).with_tool(None);
-        assert_eq!((again.hash128(), again), (bare.hash128(), bare));
     }
 
     #[test]
     fn a_session_is_not_shown() {
         let key = RateKey::new("calls")
-            .with_tool(Some("echo".into()))
-            .with_session(Some("s3ss10n".into()));
+            .with_target(Target::Tool("echo".into()))
+            .with_session("s3ss10n");
         assert_eq!(
             format!("{:?}", key.parts),
             r#"Some(Parts { client: None, target: Some(Tool("echo")), session: Some(..), peer: None })"#

@@ -143,11 +143,11 @@ mod tests {
             (of("https://idp", "alice", None), "https://idp|alice|"),
             (RateKey::new("calls"), ""),
             (
-                of("https://idp", "alice", None).with_tool(Some("echo".into())),
+                of("https://idp", "alice", None).with_target(Target::Tool("echo".into())),
                 "https://idp|alice||tool=echo",
             ),
             (
-                RateKey::new("calls").with_client("https://idp".into(), "app".into()),
+                RateKey::new("calls").with_client("https://idp", "app"),
                 "|client_iss=https://idp|client=app",
             ),
             (
@@ -157,7 +157,7 @@ mod tests {
         ] {
             assert_eq!(limit(&key), format!("mcp-auth:limit:calls:{text}"));
         }
-        let key = RateKey::new("calls").with_session(Some("abc".into()));
+        let key = RateKey::new("calls").with_session("abc");
         assert_eq!(
             limit(&key),
             "mcp-auth:limit:calls:|session=sha256:\
@@ -178,16 +178,16 @@ mod tests {
             of("i", &"x".repeat(201), None),
             of("i", hash_of_long, None),
             of("i", "a", Some("|tool=x")),
-            of("i", "a", Some("")).with_tool(Some("x".into())),
-            of("i", "a", None).with_tool(Some("x".into())),
-            of("i", "a", None).with_tool(Some("".into())),
-            of("i", "a", None).with_target(Some(Target::Prompt("x".into()))),
-            of("i", "a", None).with_target(Some(Target::Resource("x".into()))),
-            of("i", "a", None).with_session(Some("x".into())),
-            of("i", "a", None).with_client("i".into(), "x".into()),
-            RateKey::new("calls").with_client("i".into(), "x".into()),
-            RateKey::new("calls").with_client("j".into(), "x".into()),
-            RateKey::new("calls").with_client("i|client=j".into(), "x".into()),
+            of("i", "a", Some("")).with_target(Target::Tool("x".into())),
+            of("i", "a", None).with_target(Target::Tool("x".into())),
+            of("i", "a", None).with_target(Target::Tool("".into())),
+            of("i", "a", None).with_target(Target::Prompt("x".into())),
+            of("i", "a", None).with_target(Target::Resource("x".into())),
+            of("i", "a", None).with_session("x"),
+            of("i", "a", None).with_client("i", "x"),
+            RateKey::new("calls").with_client("i", "x"),
+            RateKey::new("calls").with_client("j", "x"),
+            RateKey::new("calls").with_client("i|client=j", "x"),
             RateKey::new("calls:i|a|"),
             RateKey::new("calls"),
         ];

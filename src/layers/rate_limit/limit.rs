@@ -192,10 +192,10 @@ impl RateLimit {
 
     fn key(&self, known: &Known<'_>, message: &Message) -> RateKey {
         let key = self.base_key(known);
-        if !self.by.tool {
-            return key;
+        match message.operation().target() {
+            Some(target) if self.by.tool => key.with_target(target.clone()),
+            _ => key,
         }
-        key.with_target(message.operation().target().cloned())
     }
 
     fn base_key(&self, known: &Known<'_>) -> RateKey {
@@ -208,9 +208,10 @@ impl RateLimit {
                 key = key.with_principal(principal.clone());
             }
         }
-        if self.by.session {
-            let session = known.headers.get("mcp-session-id");
-            key = key.with_session(session.and_then(|id| id.to_str().ok()).map(Into::into));
+        let session = known.headers.get("mcp-session-id");
+        let session = session.filter(|_| self.by.session);
+        if let Some(session) = session.and_then(|id| id.to_str().ok()) {
+            key = key.with_session(session);
         }
         if self.by.peer
             && let Some(peer) = known.peer()
