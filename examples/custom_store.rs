@@ -44,8 +44,8 @@ impl KeyStore<UpstreamKeyId> for MountedSecrets {
         let principal = id.token().principal();
         // A name is one user's at one issuer: neither a program that registered itself under it nor
         // somebody else's user of that name.
-        let is_a_user = !principal.is_machine() && **principal.issuer() == *ISSUER;
-        let user = Arc::clone(principal.subject());
+        let is_a_user = !principal.is_machine() && principal.issuer() == ISSUER;
+        let user = principal.subject().to_owned();
         let dir = Arc::clone(&self.dir);
         Box::pin(async move {
             // A subject is what the issuer says it is, `../../etc/passwd` too.
@@ -53,7 +53,7 @@ impl KeyStore<UpstreamKeyId> for MountedSecrets {
             if !is_a_user || user.is_empty() || !user.chars().all(is_name) {
                 return Ok(None);
             }
-            match tokio::fs::read_to_string(dir.join(&*user)).await {
+            match tokio::fs::read_to_string(dir.join(&user)).await {
                 Ok(text) => UpstreamKey::new(user, text.trim_end())
                     .map(Some)
                     .map_err(|error| StoreError::new(error.to_string())),
@@ -76,7 +76,7 @@ impl RevocationStore for LeftTheCompany {
 
     fn status(&self, token: &VerifiedToken) -> Self::Future {
         ready(match self.users.read() {
-            Ok(users) if users.contains(&**token.principal().subject()) => Ok(Revocation::Revoked),
+            Ok(users) if users.contains(token.principal().subject()) => Ok(Revocation::Revoked),
             Ok(_) => Ok(Revocation::Active),
             // Not to know is no reason to let somebody in.
             Err(_) => Err(StoreError::new("the staff list is broken")),
@@ -162,7 +162,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let only_alice = key_store_fn(move |id: UpstreamKeyId| {
         let inner = inner.clone();
         async move {
-            match &**id.token().principal().subject() {
+            match id.token().principal().subject() {
                 "alice" => inner.key(&id).await,
                 _ => Ok(None),
             }

@@ -211,7 +211,7 @@ fn the_weakest_key_that_suffices() {
     // Without a policy in front nothing in particular is needed.
     let id = UpstreamKeyId::new(alice(), None, None);
     let key = wide.key(&id).into_inner().unwrap().unwrap();
-    assert_eq!(&**key.name(), "first");
+    assert_eq!(key.name(), "first");
 }
 
 #[test]

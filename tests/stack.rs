@@ -100,7 +100,7 @@ impl House {
             _ => Decision::allow(),
         });
         let keys = key_store_fn(|id: UpstreamKeyId| async move {
-            Ok((&**id.token().principal().subject() == "alice")
+            Ok((id.token().principal().subject() == "alice")
                 .then(|| UpstreamKey::new("ro", "internal-key-1").unwrap()))
         });
         AuthStack::new(

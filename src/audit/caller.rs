@@ -31,13 +31,13 @@ impl Caller {
         let principal = token.principal();
         let (user, issuer) = (principal.subject(), principal.issuer());
         let client_id = principal.client_id();
-        if is_short(user) && is_short(issuer) && client_id.is_none_or(|it| is_short(it)) {
+        if is_short(user) && is_short(issuer) && client_id.is_none_or(is_short) {
             return Self::Known(token);
         }
         Self::Cut(Box::new(Cut {
             user: Text::new(user),
             issuer: Text::new(issuer),
-            client_id: client_id.map(|it| Text::new(it)),
+            client_id: client_id.map(Text::new),
             scope: token.scope().clone(),
         }))
     }
@@ -61,7 +61,7 @@ impl Caller {
     pub(super) fn client_id(&self) -> Option<&str> {
         match self {
             Self::Unknown => None,
-            Self::Known(token) => token.principal().client_id().map(AsRef::as_ref),
+            Self::Known(token) => token.principal().client_id(),
             Self::Cut(cut) => cut.client_id.as_ref().map(Text::as_str),
         }
     }

@@ -97,10 +97,8 @@ impl KeyStore<VerificationKeyId> for StaticJwks {
     type Future = Ready<Result<Option<VerificationKey>, StoreError>>;
 
     fn key(&self, id: &VerificationKeyId) -> Self::Future {
-        let kid = id.kid().map(|kid| &**kid);
         let keys = self.issuers.get(id.issuer());
-        ready(Ok(keys
-            .and_then(|keys| keys.find(kid, id.algorithm()))
-            .cloned()))
+        let key = keys.and_then(|keys| keys.find(id.kid(), id.algorithm()));
+        ready(Ok(key.cloned()))
     }
 }

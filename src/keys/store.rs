@@ -50,7 +50,7 @@ pub trait KeyStore<Id>: Clone + Send + Sync + 'static {
 ///         if principal.is_machine() {
 ///             return Ok(None);
 ///         }
-///         match vault.get(&**principal.subject()) {
+///         match vault.get(principal.subject()) {
 ///             Some(key) => UpstreamKey::new("alice", key.clone())
 ///                 .map(Some)
 ///                 .map_err(|error| StoreError::new(error.to_string())),

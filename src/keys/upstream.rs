@@ -131,7 +131,7 @@ impl UpstreamKey {
 
     /// The name that stands for the key in the audit log.
     #[must_use]
-    pub fn name(&self) -> &Arc<str> {
+    pub fn name(&self) -> &str {
         &self.0.name
     }
 

@@ -1,7 +1,5 @@
 //! What Redis is asked about a token, and what its answer means.
 
-use std::sync::Arc;
-
 use redis::{Cmd, Pipeline, RedisResult, Value};
 
 use super::{
@@ -23,8 +21,8 @@ impl Question {
         let claims = token.claims();
         let principal = claims.principal();
         let key = |kind, id: &str| keys::revoked(kind, principal.issuer(), id);
-        let exists = |kind, id: Option<&Arc<str>>| {
-            let exists = |id: &Arc<str>| key(kind, id).map(Cmd::exists);
+        let exists = |kind, id: Option<&str>| {
+            let exists = |id| key(kind, id).map(Cmd::exists);
             id.map(exists).transpose()
         };
         Ok(Self {

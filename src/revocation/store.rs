@@ -45,7 +45,7 @@ pub trait RevocationStore: Clone + Send + Sync + 'static {
 /// let store = revocation_store_fn(move |token: VerifiedToken| {
 ///     let gone = Arc::clone(&left_the_company);
 ///     async move {
-///         Ok(if gone.contains(&**token.principal().subject()) {
+///         Ok(if gone.contains(token.principal().subject()) {
 ///             Revocation::Revoked
 ///         } else {
 ///             Revocation::Active

@@ -25,7 +25,7 @@ const LIFETIME: Duration = Duration::from_secs(300);
 ///     .scope("read:data")
 ///     .claim("realm_access", r#"{"roles":["editor"]}"#)
 ///     .to_verified()?;
-/// assert_eq!(&**token.principal().subject(), "bob");
+/// assert_eq!(token.principal().subject(), "bob");
 /// assert!(token.scope().contains("read:data"));
 /// assert!(token.claims().has("realm_access.roles", "editor"));
 /// # Ok::<(), mcp_auth::Reason>(())
@@ -181,7 +181,7 @@ mod tests {
             r#"{"iss":"https://idp.example.com","sub":"a\"b","aud":"https://mcp.example.com/mcp","iat":1000,"exp":1300,"n":[1]}"#
         );
         let read = claims.to_claims().unwrap();
-        assert_eq!(&**read.principal().subject(), "a\"b");
+        assert_eq!(read.principal().subject(), "a\"b");
         assert_eq!(read.expires_at(), UnixTime::from_secs(1300));
     }
 

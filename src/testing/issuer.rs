@@ -308,7 +308,7 @@ mod tests {
         let key = keys.key(unverified.key_id()).into_inner().unwrap();
         let key = key.ok_or(Reason::UnknownKey)?;
         let verified = unverified.verify(&key).map_err(|error| error.reason())?;
-        assert_eq!(&**verified.principal().issuer(), issuer.url());
+        assert_eq!(verified.principal().issuer(), issuer.url());
         Ok(())
     }
 

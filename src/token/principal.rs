@@ -37,20 +37,25 @@ impl Principal {
 
     /// The `iss` claim: who vouches for the caller.
     #[must_use]
-    pub fn issuer(&self) -> &Arc<str> {
+    pub fn issuer(&self) -> &str {
         &self.0.iss
     }
 
     /// The `sub` claim: the caller, unique within the issuer.
     #[must_use]
-    pub fn subject(&self) -> &Arc<str> {
+    pub fn subject(&self) -> &str {
         &self.0.sub
     }
 
     /// The `client_id` claim, else `azp`: the program that the caller uses.
     #[must_use]
-    pub fn client_id(&self) -> Option<&Arc<str>> {
-        self.0.client_id.as_ref()
+    pub fn client_id(&self) -> Option<&str> {
+        self.0.client_id.as_deref()
+    }
+
+    /// The client, and its issuer, within which alone its name is unique.
+    pub(crate) fn shared_client(&self) -> Option<(&Arc<str>, &Arc<str>)> {
+        Some((&self.0.iss, self.0.client_id.as_ref()?))
     }
 
     /// Whether the caller is a program of its own and no user: `sub` equals `client_id`, as

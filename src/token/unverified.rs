@@ -34,7 +34,7 @@ impl ReadToken<'_> {
         if let Some((text, header)) = self.new_header {
             self.rules.headers.remember(text, header);
         }
-        let issuer = Arc::clone(self.key_id.issuer());
+        let issuer = Arc::clone(&self.key_id.issuer);
         let claims = Claims::new(&self.claims, issuer, &self.rules.audiences);
         Ok(self.rules.proven(claims, &self.claims.scopes()))
     }
@@ -44,7 +44,7 @@ impl ReadToken<'_> {
         UnverifiedToken {
             claims: Claims::new(
                 &self.claims,
-                Arc::clone(self.key_id.issuer()),
+                Arc::clone(&self.key_id.issuer),
                 &self.rules.audiences,
             ),
             scopes: self.claims.scopes().into(),

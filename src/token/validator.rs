@@ -46,7 +46,7 @@ const MAX_LEEWAY: Duration = Duration::from_secs(300);
 /// let unverified = validator.inspect(token, UnixTime::from_secs(1_999_999_999))?;
 /// let key = keys.key(unverified.key_id()).into_inner()?.ok_or("no such key")?;
 /// let verified = unverified.verify(&key)?;
-/// assert_eq!(&**verified.principal().subject(), "alice");
+/// assert_eq!(verified.principal().subject(), "alice");
 /// assert!(verified.scope().contains("read:data"));
 ///
 /// let error = validator.inspect(token, UnixTime::from_secs(2_000_000_030)).unwrap_err();
@@ -344,7 +344,7 @@ mod tests {
         let outcome = validator
             .read(token.as_bytes(), &mut buffer, now)
             .and_then(|read| read.verify(&key))
-            .map(|verified| assert_eq!(&**verified.principal().subject(), "alice"))
+            .map(|verified| assert_eq!(verified.principal().subject(), "alice"))
             .map_err(|error| error.reason());
         let known = validator.0.headers.get(HEADER.as_bytes());
         (known.is_some(), outcome)

@@ -581,7 +581,7 @@ async fn rule_05_a_call_without_an_id_and_an_answer_are_judged_too() {
 async fn rule_05_a_policy_of_ones_own_sees_token_arguments_and_time() {
     let house = House::with(|plan| {
         plan.policy = Arc::new(policy_fn(|access| {
-            let is_alice = &**access.token.principal().subject() == "alice";
+            let is_alice = access.token.principal().subject() == "alice";
             let is_tool = matches!(access.operation.target(), Some(Target::Tool(_)));
             let arguments = access.arguments.unwrap_or_default();
             if is_alice

@@ -180,7 +180,7 @@ async fn rule_06_the_same_holds_where_no_key_is_injected() {
         move |request: Request<McpBody>| {
             // The proof of who is calling is there for the service.
             let token = request.extensions().get::<VerifiedToken>().unwrap();
-            assert_eq!(&**token.principal().subject(), "alice");
+            assert_eq!(token.principal().subject(), "alice");
             seen.lock().unwrap().push(request.headers().clone());
             let body = UpstreamBody::new(Empty::new());
             async { Ok::<_, std::convert::Infallible>(Response::new(body)) }

@@ -62,6 +62,6 @@ impl InForce {
 
 impl Bounded {
     fn find(&self, id: &VerificationKeyId) -> Option<&VerificationKey> {
-        self.keys.find(id.kid().map(|kid| &**kid), id.algorithm())
+        self.keys.find(id.kid(), id.algorithm())
     }
 }

@@ -166,7 +166,7 @@ impl Source {
         let mut progress = self.progress();
         let now = self.clock.now();
         let key = self.in_force.find(id);
-        let remembered = || (id.kid().cloned(), id.algorithm());
+        let remembered = || (id.kid.clone(), id.algorithm());
         let sought = match &key {
             Some(_) => Sought::InSet,
             None => Sought::NotInSet {

@@ -52,7 +52,7 @@ impl Keys {
     }
 
     pub(super) fn has_name(&self, name: &str) -> bool {
-        self.0.iter().any(|it| **it.key.name() == *name)
+        self.0.iter().any(|it| it.key.name() == name)
     }
 
     pub(super) fn scopes(&self) -> impl Iterator<Item = &ScopeToken> {

@@ -140,7 +140,7 @@ impl KeyMap {
         let user = if principal.is_machine() {
             None
         } else {
-            self.0.users.get(&**principal.subject())
+            self.0.users.get(principal.subject())
         };
         user.or_else(|| self.0.rules.keys_of(token))
     }

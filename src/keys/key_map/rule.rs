@@ -105,9 +105,9 @@ impl KeyRule {
 fn has(token: &VerifiedToken, path: &str, value: &str) -> bool {
     let principal = token.principal();
     match path {
-        "iss" => **principal.issuer() == *value,
-        "sub" => **principal.subject() == *value,
-        "client_id" => principal.client_id().is_some_and(|id| **id == *value),
+        "iss" => principal.issuer() == value,
+        "sub" => principal.subject() == value,
+        "client_id" => principal.client_id() == Some(value),
         _ => token.claims().has(path, value),
     }
 }

@@ -113,7 +113,7 @@ mod tests {
                 next(), next(), next(), next()
             );
             let token = VerifiedToken::assertion(Claims::from_json(&json).unwrap());
-            let name = |keys: &Keys| keys.weakest(&Scope::EMPTY).map(|key| key.name().clone());
+            let name = |keys: &Keys| keys.weakest(&Scope::EMPTY).map(|key| key.name().to_owned());
             let expected = all.iter().find(|rule| rule.matches(&token));
             let expected = expected.and_then(|rule| name(&rule.keys));
             prop_assert_eq!(indexed.keys_of(&token).and_then(name), expected);

@@ -32,8 +32,8 @@ pub(crate) const MAX_KID: usize = 512;
 /// Which key is asked for. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct VerificationKeyId {
-    issuer: Arc<str>,
-    kid: Option<Arc<str>>,
+    pub(crate) issuer: Arc<str>,
+    pub(crate) kid: Option<Arc<str>>,
     algorithm: Algorithm,
 }
 
@@ -50,14 +50,14 @@ impl VerificationKeyId {
 
     /// The issuer, one that the validator trusts.
     #[must_use]
-    pub const fn issuer(&self) -> &Arc<str> {
+    pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
     /// The `kid` of the token's header: anybody can have written it.
     #[must_use]
-    pub const fn kid(&self) -> Option<&Arc<str>> {
-        self.kid.as_ref()
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
     }
 
     /// The `alg` of the token's header, one that the validator allows.

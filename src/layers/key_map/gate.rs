@@ -36,7 +36,7 @@ impl<U> Config<U> {
         if !self.passes_challenges {
             if status == StatusCode::UNAUTHORIZED {
                 tracing::warn!(
-                    key = key.map(|key| &**key.name()),
+                    key = key.map(UpstreamKey::name),
                     "the upstream does not accept the request's credentials"
                 );
                 return Err(Rejection::upstream_error(asked));

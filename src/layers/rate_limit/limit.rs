@@ -201,9 +201,9 @@ impl RateLimit {
     fn base_key(&self, known: &Known<'_>) -> RateKey {
         let mut key = self.key.clone();
         if let Some(principal) = known.token.map(VerifiedToken::principal) {
-            let client_id = principal.client_id().filter(|_| self.by.client);
-            if let Some(client_id) = client_id {
-                key = key.with_client(Arc::clone(principal.issuer()), Arc::clone(client_id));
+            let client = principal.shared_client().filter(|_| self.by.client);
+            if let Some((issuer, client_id)) = client {
+                key = key.with_client(Arc::clone(issuer), Arc::clone(client_id));
             } else if self.by.principal || self.by.client {
                 key = key.with_principal(principal.clone());
             }
