@@ -120,7 +120,7 @@ struct Tenant {
 }
 
 /// A token that holds these scopes. Nothing is signed, for nothing is verified here.
-fn token(held: &str) -> Result<VerifiedToken, mcp_auth::Reason> {
+fn token(held: &str) -> Result<VerifiedToken, mcp_auth::TokenError> {
     let claims = format!(
         r#"{{"iss":"https://idp.example.com","sub":"alice","exp":2000000000,"scope":"{held}","tenant":"acme"}}"#
     );

@@ -117,9 +117,6 @@ impl fmt::Display for Reason {
     }
 }
 
-/// So that `?` carries it where any error goes.
-impl Error for Reason {}
-
 /// A setting that cannot be: said once, when it is made, in one sentence that names the setting
 /// and never the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]

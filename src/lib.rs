@@ -179,7 +179,7 @@ pub use self::{
     },
     secret::Secret,
     session::{BoxSessionStore, MemorySessionStore, SessionHash, SessionOwner, SessionStore},
-    token::{Claims, Principal, Scope, ScopeToken, VerifiedToken},
+    token::{Claims, Principal, Scope, ScopeToken, TokenError, VerifiedToken},
     trail::AuthTrail,
 };
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
@@ -187,5 +187,5 @@ pub use self::{
     keys::{Algorithm, StaticJwks, VerificationKey, VerificationKeyId},
     layers::jwt_validate::JwtValidateLayer,
     stack::{Auth, AuthBody, AuthFuture, AuthStack, Off},
-    token::{JwtValidator, TokenError, UnverifiedToken},
+    token::{JwtValidator, UnverifiedToken},
 };

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use crate::{
     clock::{Clock, SystemClock, UnixTime},
-    error::Reason,
-    token::{Claims, VerifiedToken},
+    token::{Claims, TokenError, VerifiedToken},
 };
 
 /// How long a token lives, unless said otherwise.
@@ -28,7 +27,7 @@ const LIFETIME: Duration = Duration::from_secs(300);
 /// assert_eq!(token.principal().subject(), "bob");
 /// assert!(token.scope().contains("read:data"));
 /// assert!(token.claims().has("realm_access.roles", "editor"));
-/// # Ok::<(), mcp_auth::Reason>(())
+/// # Ok::<(), mcp_auth::TokenError>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
@@ -145,8 +144,8 @@ impl ClaimsBuilder {
     ///
     /// # Errors
     ///
-    /// The [`Reason`] for which a token with such claims is refused, whatever its signature.
-    pub fn to_claims(&self) -> Result<Claims, Reason> {
+    /// The [`TokenError`] with which a token of such claims is refused, whatever its signature.
+    pub fn to_claims(&self) -> Result<Claims, TokenError> {
         Claims::from_json(&self.to_json())
     }
 
@@ -155,7 +154,7 @@ impl ClaimsBuilder {
     /// # Errors
     ///
     /// As [`ClaimsBuilder::to_claims`].
-    pub fn to_verified(&self) -> Result<VerifiedToken, Reason> {
+    pub fn to_verified(&self) -> Result<VerifiedToken, TokenError> {
         self.to_claims().map(VerifiedToken::assertion)
     }
 }
@@ -168,6 +167,7 @@ fn quoted(text: &str) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::error::Reason;
 
     #[test]
     fn claims_are_written_in_their_order_replaced_and_left_out() {
@@ -188,6 +188,7 @@ mod tests {
     #[test]
     fn wrong_claims_are_refused_as_a_token_is() {
         let wrong = ClaimsBuilder::new().claim("exp", "\"soon\"");
-        assert_eq!(wrong.to_claims().unwrap_err(), Reason::InvalidToken);
+        let refused = wrong.to_claims().unwrap_err();
+        assert_eq!(refused.reason(), Reason::InvalidToken);
     }
 }

@@ -12,7 +12,7 @@ use super::registered::ReadClaims;
 use crate::{
     clock::UnixTime,
     error::Reason,
-    token::{Principal, Scope},
+    token::{Principal, Scope, TokenError},
 };
 
 /// The claims of an access token (RFC 7519 section 4, RFC 9068 section 2.2).
@@ -47,14 +47,14 @@ impl Claims {
     ///
     /// # Errors
     ///
-    /// [`Reason::InvalidToken`] where it is no such object, or a registered claim is missing or of
-    /// the wrong type; [`Reason::WrongType`] where the claims are those of another kind of token.
-    pub fn from_json(json: &str) -> Result<Self, Reason> {
-        ReadClaims::from_json(json).map(|read| {
-            let mut claims = Self::new(&read, Arc::from(&*read.iss), &[]);
-            claims.set_scope(Scope::from_claim(&read.scopes()));
-            claims
-        })
+    /// [`TokenError`] with [`Reason::InvalidToken`] where it is no such object, or a registered claim
+    /// is missing or of the wrong type; with [`Reason::WrongType`] where the claims are those of
+    /// another kind of token.
+    pub fn from_json(json: &str) -> Result<Self, TokenError> {
+        let read = ReadClaims::from_json(json).map_err(TokenError::new)?;
+        let mut claims = Self::new(&read, Arc::from(&*read.iss), &[]);
+        claims.set_scope(Scope::from_claim(&read.scopes()));
+        Ok(claims)
     }
 
     /// A copy of what was read, without scopes. The issuer, which is `iss`, is shared, and so is each
@@ -178,9 +178,9 @@ impl Claims {
     ///
     /// # Errors
     ///
-    /// [`Reason::InvalidToken`] where the claims do not fit the type.
-    pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T, Reason> {
-        serde_json::from_str(&self.json).map_err(|_| Reason::InvalidToken)
+    /// [`TokenError`] with [`Reason::InvalidToken`] where the claims do not fit the type.
+    pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T, TokenError> {
+        serde_json::from_str(&self.json).map_err(|_| TokenError::new(Reason::InvalidToken))
     }
 }
 
@@ -200,7 +200,7 @@ impl fmt::Debug for Claims {
 mod tests {
     use super::*;
 
-    fn read(changes: &str) -> Result<Claims, Reason> {
+    fn read(changes: &str) -> Result<Claims, TokenError> {
         Claims::from_json(&format!(
             r#"{{"iss":"https://i","sub":"alice","exp":1000{changes}}}"#
         ))
@@ -274,7 +274,7 @@ mod tests {
             r#","x":"\ud800""#,
         ] {
             assert_eq!(
-                read(changes).unwrap_err(),
+                read(changes).unwrap_err().reason(),
                 Reason::InvalidToken,
                 "{changes}"
             );
@@ -285,7 +285,11 @@ mod tests {
             r#","token_use":"id""#,
             r#","events":{}"#,
         ] {
-            assert_eq!(read(changes).unwrap_err(), Reason::WrongType, "{changes}");
+            assert_eq!(
+                read(changes).unwrap_err().reason(),
+                Reason::WrongType,
+                "{changes}"
+            );
         }
         assert!(Claims::from_json(r#"{"iss":["https://i"],"sub":"a","exp":1}"#).is_err());
         assert!(Claims::from_json(r#"{"iss":"https://i","sub":"","exp":1}"#).is_err());

@@ -3,7 +3,6 @@
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod cache;
 mod claims;
-#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod error;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod header;
@@ -29,9 +28,10 @@ pub(crate) use self::cache::TokenCache;
 pub(crate) use self::names::{Name, Names};
 pub use self::{
     claims::Claims,
+    error::TokenError,
     principal::Principal,
     scope::{Scope, ScopeToken},
     verified::VerifiedToken,
 };
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
-pub use self::{error::TokenError, unverified::UnverifiedToken, validator::JwtValidator};
+pub use self::{unverified::UnverifiedToken, validator::JwtValidator};
