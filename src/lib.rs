@@ -166,7 +166,7 @@ pub use self::{
         McpRequest, Message, MessageError, MessageKind, Operation, ProtocolVersion, RequestId,
         Target, TargetName,
     },
-    oauth::{Challenge, ErrorCode, ResourceMetadata},
+    oauth::ResourceMetadata,
     policy::{
         Access, Decision, Denial, DenialKind, Explanation, Grant, Granted, Policy, PolicyFn,
         Requirement, ScopeHierarchy, ScopePolicy, policy_fn,

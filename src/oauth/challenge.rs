@@ -2,14 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{HeaderValue, StatusCode};
+use http::HeaderValue;
 
 use crate::{oauth::ResourceMetadata, token::Scope};
 
 /// An error code of RFC 6750 section 3.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ErrorCode {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ErrorCode {
     /// The request is malformed: 400.
     InvalidRequest,
     /// The token is expired, revoked, malformed or meant for somebody else: 401.
@@ -20,22 +19,11 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// The code as it is written.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
-        }
-    }
-
-    /// The status that goes with it.
-    #[must_use]
-    pub const fn status(self) -> StatusCode {
-        match self {
-            Self::InvalidRequest => StatusCode::BAD_REQUEST,
-            Self::InvalidToken => StatusCode::UNAUTHORIZED,
-            Self::InsufficientScope => StatusCode::FORBIDDEN,
         }
     }
 }
@@ -48,22 +36,8 @@ const OFFLINE_ACCESS: &str = "offline_access";
 ///
 /// Clients find the parameters by searching the line, so the description, which is the only free
 /// text, comes last.
-///
-/// ```
-/// use mcp_auth::{Challenge, ErrorCode};
-///
-/// let challenge = Challenge::new()
-///     .with_error(ErrorCode::InsufficientScope)
-///     .with_scope("write:data".parse()?);
-/// assert_eq!(
-///     challenge.to_string(),
-///     r#"Bearer error="insufficient_scope", scope="write:data""#
-/// );
-/// # Ok::<(), mcp_auth::ConfigError>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use]
-pub struct Challenge {
+#[derive(Debug)]
+pub(crate) struct Challenge {
     error: Option<ErrorCode>,
     scope: Scope,
     resource_metadata: Option<Arc<str>>,
@@ -72,7 +46,7 @@ pub struct Challenge {
 
 impl Challenge {
     /// A challenge that says nothing yet.
-    pub const fn new() -> Self {
+    const fn new() -> Self {
         Self {
             error: None,
             scope: Scope::EMPTY,
@@ -82,14 +56,14 @@ impl Challenge {
     }
 
     /// Adds `error`. It is left out where the request carried no credentials.
-    pub const fn with_error(mut self, error: ErrorCode) -> Self {
+    const fn with_error(mut self, error: ErrorCode) -> Self {
         self.error = Some(error);
         self
     }
 
     /// Adds `scope`, unless there is none. `offline_access` is left out: whether a client may have
     /// a refresh token is between it and the authorization server.
-    pub fn with_scope(mut self, scope: Scope) -> Self {
+    fn with_scope(mut self, scope: Scope) -> Self {
         self.scope = if scope.contains(OFFLINE_ACCESS) {
             let others = scope.iter().filter(|one| one.as_str() != OFFLINE_ACCESS);
             others.cloned().collect()
@@ -99,22 +73,15 @@ impl Challenge {
         self
     }
 
-    /// Adds `resource_metadata`: where the client finds the authorization server.
-    pub fn with_resource_metadata(mut self, metadata: &ResourceMetadata) -> Self {
-        self.resource_metadata = Some(Arc::clone(metadata.url()));
-        self
-    }
-
     /// Adds `error_description`: a fixed sentence. Characters that clients stumble over (`=`, `"`,
     /// `\` and all outside of printable ASCII) are left out.
-    pub const fn with_description(mut self, description: &'static str) -> Self {
+    const fn with_description(mut self, description: &'static str) -> Self {
         self.description = Some(description);
         self
     }
 
     /// The value of the header.
-    #[must_use]
-    pub fn to_header_value(&self) -> HeaderValue {
+    pub(crate) fn to_header_value(&self) -> HeaderValue {
         // Scopes, URLs and descriptions hold nothing that a header could not; should that ever
         // change, the challenge shrinks to what every client understands.
         HeaderValue::from_str(&self.to_string()).unwrap_or(HeaderValue::from_static("Bearer"))

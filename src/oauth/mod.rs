@@ -4,13 +4,10 @@ mod challenge;
 mod metadata;
 mod url;
 
+pub use self::metadata::ResourceMetadata;
 #[cfg(feature = "fetch")]
 pub(crate) use self::url::shown as shown_url;
 pub(crate) use self::{
-    challenge::Challenger,
+    challenge::{Challenge, Challenger, ErrorCode},
     url::{is_loopback, is_secure_or_loopback, parse as parse_url},
-};
-pub use self::{
-    challenge::{Challenge, ErrorCode},
-    metadata::ResourceMetadata,
 };
