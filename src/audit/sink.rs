@@ -56,6 +56,7 @@ where
 
 /// What [`audit_sink_fn`] makes.
 #[derive(Clone, Copy)]
+#[must_use]
 pub struct AuditSinkFn<F> {
     record: F,
 }

@@ -29,6 +29,7 @@ use crate::error::{ConfigError, StoreError};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct StaticJwks {
     issuers: Arc<HashMap<Arc<str>, KeySet, RandomState>>,
 }

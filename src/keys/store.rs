@@ -71,6 +71,7 @@ where
 
 /// What [`key_store_fn`] makes.
 #[derive(Clone, Copy)]
+#[must_use]
 pub struct KeyStoreFn<F> {
     find: F,
 }
@@ -97,6 +98,7 @@ where
 }
 
 /// Any key store behind one type, for a field or a choice at run time. Each answer is boxed.
+#[must_use]
 pub struct BoxKeyStore<Id, Key> {
     ask: Arc<Ask<Id, Key>>,
 }

@@ -29,6 +29,7 @@ use crate::{
 /// All that a policy may look at. The time is handed in.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
+#[must_use]
 pub struct Access<'a> {
     /// Who is calling.
     pub token: &'a VerifiedToken,
@@ -44,7 +45,6 @@ pub struct Access<'a> {
 
 impl<'a> Access<'a> {
     /// An access in the newest revision, without arguments.
-    #[must_use]
     pub const fn new(token: &'a VerifiedToken, operation: &'a Operation, now: UnixTime) -> Self {
         Self {
             token,
@@ -56,14 +56,12 @@ impl<'a> Access<'a> {
     }
 
     /// The same with the JSON text of the arguments.
-    #[must_use]
     pub const fn with_arguments(mut self, arguments: &'a [u8]) -> Self {
         self.arguments = Some(arguments);
         self
     }
 
     /// The same in another revision.
-    #[must_use]
     pub const fn with_version(mut self, version: ProtocolVersion) -> Self {
         self.version = version;
         self
@@ -124,6 +122,7 @@ where
 
 /// What [`policy_fn`] makes.
 #[derive(Clone, Copy)]
+#[must_use]
 pub struct PolicyFn<F> {
     decide: F,
 }

@@ -59,6 +59,7 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct ScopePolicy {
     base: Scope,
     hierarchy: ScopeHierarchy,
@@ -78,7 +79,6 @@ impl Default for ScopePolicy {
 
 impl ScopePolicy {
     /// A policy without base and rules.
-    #[must_use]
     pub fn new() -> Self {
         Self {
             base: Scope::EMPTY,
@@ -116,14 +116,12 @@ impl ScopePolicy {
     }
 
     /// The same with the scopes that everything needs, in place of those before.
-    #[must_use]
     pub fn with_base(mut self, base: Scope) -> Self {
         self.base = base;
         self
     }
 
     /// The same with the scopes that imply others, in place of those before.
-    #[must_use]
     pub fn with_hierarchy(mut self, hierarchy: ScopeHierarchy) -> Self {
         self.hierarchy = hierarchy;
         self

@@ -7,6 +7,7 @@ use crate::{hash::Hash128, mcp::Target, token::Principal};
 /// Whose count it is: the limit's name, and what the limit is kept for. Parts are kept apart, so
 /// that no two callers can be joined to one key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[must_use]
 pub struct RateKey {
     pub(crate) limit: Cow<'static, str>,
     limit_hash: Hash128,
@@ -60,7 +61,6 @@ impl RateKey {
     }
 
     /// One count a principal.
-    #[must_use]
     pub fn with_principal(mut self, principal: Principal) -> Self {
         self.principal = Some(principal);
         self
@@ -68,25 +68,21 @@ impl RateKey {
 
     /// One count a client, whoever uses it: by its issuer and its `client_id`, which is unique
     /// within the issuer only.
-    #[must_use]
     pub fn with_client(self, issuer: impl Into<Arc<str>>, client_id: impl Into<Arc<str>>) -> Self {
         self.with(|parts| parts.client = Some((issuer.into(), client_id.into())))
     }
 
     /// One count a tool, prompt, resource or task: of one name or not, they are not the same.
-    #[must_use]
     pub fn with_target(self, target: Target) -> Self {
         self.with(|parts| parts.target = Some(target))
     }
 
     /// One count a session.
-    #[must_use]
     pub fn with_session(self, session: impl Into<Arc<str>>) -> Self {
         self.with(|parts| parts.session = Some(session.into()))
     }
 
     /// One count a peer address: a whole IPv6 /64 counts as one.
-    #[must_use]
     pub fn with_peer(self, peer: IpAddr) -> Self {
         let peer = match peer {
             IpAddr::V4(v4) => IpAddr::V4(v4),

@@ -116,6 +116,7 @@ pub trait RateLimitStore: Clone + Send + Sync + 'static {
 
 /// Any limit store behind one type. Each answer is boxed.
 #[derive(Clone)]
+#[must_use]
 pub struct BoxRateLimitStore {
     take: Arc<Take>,
 }

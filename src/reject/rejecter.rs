@@ -60,6 +60,7 @@ where
 
 /// What [`reject_fn`] makes.
 #[derive(Clone, Copy)]
+#[must_use]
 pub struct RejectFn<F> {
     reject: F,
 }

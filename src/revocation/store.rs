@@ -65,6 +65,7 @@ where
 
 /// What [`revocation_store_fn`] makes.
 #[derive(Clone, Copy)]
+#[must_use]
 pub struct RevocationStoreFn<F> {
     status: F,
 }
@@ -89,6 +90,7 @@ where
 
 /// Any revocation store behind one type. Each answer is boxed.
 #[derive(Clone)]
+#[must_use]
 pub struct BoxRevocationStore {
     ask: Arc<dyn Fn(&VerifiedToken) -> BoxAnswer + Send + Sync>,
 }

@@ -83,6 +83,7 @@ pub trait SessionStore: Clone + Send + Sync + 'static {
 
 /// Any session store behind one type. Each answer is boxed.
 #[derive(Clone)]
+#[must_use]
 pub struct BoxSessionStore {
     store: Arc<dyn Boxed>,
 }

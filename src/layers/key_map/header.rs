@@ -39,6 +39,7 @@ const OF_THE_MESSAGE: [&str; 15] = [
 /// # Ok::<(), mcp_auth::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
 pub struct KeyHeader {
     name: HeaderName,
     /// The name as those see it who cannot tell it from its aliases.
