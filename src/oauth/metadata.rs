@@ -55,11 +55,7 @@ impl ResourceMetadata {
         let mut servers = Vec::new();
         for server in authorization_servers {
             let server = server.as_ref();
-            if !url::is_secure_or_loopback(&url::parse("the issuer", server)?) {
-                return Err(ConfigError::new(format!(
-                    "the issuer {server:?} is neither https nor on this machine"
-                )));
-            }
+            url::parse_issuer(server)?;
             servers.push(Value::from(server));
         }
         if servers.is_empty() {

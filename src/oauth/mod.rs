@@ -9,5 +9,5 @@ pub use self::metadata::ResourceMetadata;
 pub(crate) use self::url::shown as shown_url;
 pub(crate) use self::{
     challenge::{Challenge, Challenger, ErrorCode},
-    url::{is_loopback, is_secure_or_loopback, parse as parse_url},
+    url::{is_loopback, parse_issuer},
 };

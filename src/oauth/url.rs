@@ -11,7 +11,7 @@ use crate::error::ConfigError;
 /// # Errors
 ///
 /// [`ConfigError`] that names `what` is wrong.
-pub(crate) fn parse(what: &str, text: &str) -> Result<Uri, ConfigError> {
+pub(super) fn parse(what: &str, text: &str) -> Result<Uri, ConfigError> {
     let wrong = |why: &str| ConfigError::new(format!("{what} {:?} {why}", shown(text)));
     let url: Uri = text
         .parse()
@@ -43,6 +43,22 @@ pub(crate) fn parse(what: &str, text: &str) -> Result<Uri, ConfigError> {
     Ok(url)
 }
 
+/// Reads an issuer identifier: such a URL, by which nobody between can read along.
+///
+/// # Errors
+///
+/// [`ConfigError`] that says what is wrong.
+pub(crate) fn parse_issuer(text: &str) -> Result<Uri, ConfigError> {
+    let url = parse("the issuer", text)?;
+    if is_secure_or_loopback(&url) {
+        Ok(url)
+    } else {
+        Err(ConfigError::new(format!(
+            "the issuer {text:?} is neither https nor on this machine"
+        )))
+    }
+}
+
 /// The URL as an error may show it: not with user information, which may be a password, and without
 /// query and fragment, in which keys are sent.
 pub(crate) fn shown(url: &str) -> &str {
@@ -53,7 +69,7 @@ pub(crate) fn shown(url: &str) -> &str {
 }
 
 /// Whether nobody between can read along: `https`, or `http` to this very machine.
-pub(crate) fn is_secure_or_loopback(url: &Uri) -> bool {
+fn is_secure_or_loopback(url: &Uri) -> bool {
     match url.scheme_str() {
         Some("https") => true,
         Some("http") => is_loopback(url.host().unwrap_or("")),

@@ -15,7 +15,7 @@ use crate::{
     clock::UnixTime,
     error::{ConfigError, Reason},
     keys::{Algorithm, VerificationKeyId},
-    oauth::{is_secure_or_loopback, parse_url},
+    oauth::parse_issuer,
     token::{Claims, Scope, TokenError, VerifiedToken},
 };
 
@@ -126,11 +126,7 @@ impl JwtValidator {
     ///
     /// [`ConfigError`] where it is no `https` URL (`http` on this machine), or holds a `|`.
     pub fn with_issuer(self, issuer: &str) -> Result<Self, ConfigError> {
-        if !is_secure_or_loopback(&parse_url("the issuer", issuer)?) {
-            return Err(ConfigError::new(format!(
-                "the issuer {issuer:?} is neither https nor on this machine"
-            )));
-        }
+        parse_issuer(issuer)?;
         if issuer.contains('|') {
             return Err(ConfigError::new(format!("the issuer {issuer:?} holds a |")));
         }

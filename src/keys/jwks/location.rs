@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::{
     error::ConfigError,
-    oauth::{is_loopback, is_secure_or_loopback, parse_url, shown_url},
+    oauth::{is_loopback, parse_issuer, shown_url},
 };
 
 /// Reads the issuer identifier as a URL.
@@ -14,11 +14,7 @@ use crate::{
 ///
 /// [`ConfigError`] where it is no `https` URL (`http` on this machine), or has a query or fragment.
 pub(super) fn issuer_url(issuer: &str) -> Result<Url, ConfigError> {
-    if !is_secure_or_loopback(&parse_url("the issuer", issuer)?) {
-        return Err(ConfigError::new(format!(
-            "the issuer {issuer:?} is neither https nor on this machine"
-        )));
-    }
+    parse_issuer(issuer)?;
     Url::parse(issuer)
         .map_err(|_| ConfigError::new(format!("the issuer {issuer:?} is not an absolute URL")))
 }
