@@ -27,6 +27,16 @@ impl Target {
         self.target_name()
     }
 
+    /// The word for what it is.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Tool(_) => "tool",
+            Self::Prompt(_) => "prompt",
+            Self::Resource(_) => "resource",
+            Self::Task(_) => "task",
+        }
+    }
+
     pub(crate) const fn target_name(&self) -> &TargetName {
         match self {
             Self::Tool(name) | Self::Prompt(name) | Self::Resource(name) | Self::Task(name) => name,

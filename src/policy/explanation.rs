@@ -31,13 +31,7 @@ impl fmt::Display for Because<'_> {
             Self::Base => f.write_str("base"),
             Self::Rule(Rule { table, pattern, .. }) => write!(f, "{table} {pattern:?}"),
             Self::NoRule(target) => {
-                let kind = match target {
-                    Target::Tool(_) => "tool",
-                    Target::Prompt(_) => "prompt",
-                    Target::Resource(_) => "resource",
-                    Target::Task(_) => "task",
-                };
-                write!(f, "no rule for the {kind} {:?}", target.name())
+                write!(f, "no rule for the {} {:?}", target.kind(), target.name())
             }
             Self::NoMethodRule => f.write_str("no rule for the method"),
             Self::NoTarget => f.write_str("names no tool, prompt or resource"),

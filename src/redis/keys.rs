@@ -6,7 +6,6 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     error::StoreError,
-    mcp::Target,
     rate::{Parts, RateKey},
     session::SessionHash,
 };
@@ -61,13 +60,7 @@ pub(super) fn limit(key: &RateKey) -> String {
         more("client", client_id, false);
     }
     if let Some(target) = target {
-        let kind = match target {
-            Target::Tool(_) => "tool",
-            Target::Prompt(_) => "prompt",
-            Target::Resource(_) => "resource",
-            Target::Task(_) => "task",
-        };
-        more(kind, target.name(), false);
+        more(target.kind(), target.name(), false);
     }
     if let Some(session) = session {
         // Whoever reads it can open no session with it.
@@ -108,7 +101,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::token::Principal;
+    use crate::{mcp::Target, token::Principal};
 
     #[test]
     fn revocations_are_written_as_the_readme_says() {
