@@ -114,7 +114,7 @@ impl TestIssuer {
     #[must_use]
     pub fn token_signed_with(&self, algorithm: Algorithm, claims: &ClaimsBuilder) -> String {
         let kid = self.kid(algorithm);
-        let header = json!({"typ": "at+jwt", "alg": format!("{algorithm:?}"), "kid": kid});
+        let header = json!({"typ": "at+jwt", "alg": algorithm.as_str(), "kid": kid});
         self.sign_raw(algorithm, &header.to_string(), &claims.to_json())
     }
 
@@ -287,18 +287,6 @@ mod tests {
         token::JwtValidator,
     };
 
-    const ALGORITHMS: [Algorithm; 9] = [
-        Algorithm::RS256,
-        Algorithm::RS384,
-        Algorithm::RS512,
-        Algorithm::PS256,
-        Algorithm::PS384,
-        Algorithm::PS512,
-        Algorithm::ES256,
-        Algorithm::ES384,
-        Algorithm::EdDSA,
-    ];
-
     fn outcome(issuer: &TestIssuer, token: String) -> Result<(), Reason> {
         let keys = StaticJwks::from_json(issuer.url(), issuer.jwks().as_bytes()).unwrap();
         let unverified = JwtValidator::new(issuer.url(), "https://mcp.example.com/mcp")
@@ -316,7 +304,7 @@ mod tests {
     fn tokens_of_every_algorithm_verify_before_and_after_a_rotation() {
         let issuer = TestIssuer::start().unwrap();
         let old = issuer.token(&issuer.claims());
-        for algorithm in ALGORITHMS {
+        for &algorithm in Algorithm::ALL {
             let token = issuer.token_signed_with(algorithm, &issuer.claims());
             assert_eq!(outcome(&issuer, token), Ok(()), "{algorithm:?}");
         }
@@ -324,7 +312,7 @@ mod tests {
         assert_eq!(outcome(&issuer, old.clone()), Ok(()));
         issuer.rotate();
         assert_eq!(outcome(&issuer, old), Err(Reason::UnknownKey));
-        for algorithm in ALGORITHMS {
+        for &algorithm in Algorithm::ALL {
             let token = issuer.token_signed_with(algorithm, &issuer.claims());
             assert_eq!(outcome(&issuer, token), Ok(()), "{algorithm:?}");
         }

@@ -81,19 +81,19 @@ impl SigningKeys {
     /// The public keys as JWKs. The RSA key names no `alg`: it verifies all of RSA's.
     pub(super) fn public_jwks(&self) -> Vec<Value> {
         let rsa = self.rsa.public_key();
-        let ec = |pair: &EcdsaKeyPair, crv: &str, algorithm: Algorithm, alg: &str| {
+        let ec = |pair: &EcdsaKeyPair, crv: &str, algorithm: Algorithm| {
             // Uncompressed: 0x04, x, y.
             let point = pair.public_key().as_ref().get(1..).unwrap_or_default();
             let (x, y) = point.split_at(point.len() / 2);
-            json!({"kty": "EC", "crv": crv, "use": "sig", "alg": alg,
+            json!({"kty": "EC", "crv": crv, "use": "sig", "alg": algorithm.as_str(),
                 "kid": self.kid(algorithm), "x": base64url(x), "y": base64url(y)})
         };
         vec![
             json!({"kty": "RSA", "use": "sig", "kid": self.kid(Algorithm::RS256),
                 "n": base64url(rsa.modulus().big_endian_without_leading_zero()),
                 "e": base64url(rsa.exponent().big_endian_without_leading_zero())}),
-            ec(&self.p256, "P-256", Algorithm::ES256, "ES256"),
-            ec(&self.p384, "P-384", Algorithm::ES384, "ES384"),
+            ec(&self.p256, "P-256", Algorithm::ES256),
+            ec(&self.p384, "P-384", Algorithm::ES384),
             json!({"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA",
                 "kid": self.kid(Algorithm::EdDSA),
                 "x": base64url(self.ed25519.public_key().as_ref())}),
