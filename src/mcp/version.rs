@@ -37,7 +37,7 @@ impl ProtocolVersion {
         }
     }
 
-    /// Whether requests of this revision mirror parts of the body in headers.
+    /// Whether it has no sessions: each request stands alone, and mirrors parts of its body in headers.
     #[must_use]
     pub fn is_stateless(self) -> bool {
         self >= Self::V2026_07_28
