@@ -10,9 +10,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use http_body_util::Full;
 use tower_service::Service;
 
-use super::super::shared::{Passing, trail};
 use crate::{
     error::Reason,
+    layers::shared::{Passing, trail},
     oauth::ResourceMetadata,
     reject::{RejectBody, Rejection},
 };
