@@ -5,7 +5,8 @@ use std::{fmt, marker::PhantomData};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::{
-    policy::{Requirement, ScopeHierarchy, ScopePolicy, rules::Rules},
+    error::ConfigError,
+    policy::{Requirement, ScopeHierarchy, ScopePolicy},
     token::{Scope, ScopeToken},
 };
 
@@ -46,10 +47,10 @@ impl<'de> Visitor<'de> for PolicyVisitor {
                     policy.with_base(base.0)
                 }
                 "hierarchy" => policy.with_hierarchy(hierarchy(&mut map)?),
-                "methods" => with_rules(policy, ScopePolicy::methods, &mut map)?,
-                "tools" => with_rules(policy, ScopePolicy::tools, &mut map)?,
-                "prompts" => with_rules(policy, ScopePolicy::prompts, &mut map)?,
-                "resources" => with_rules(policy, ScopePolicy::resources, &mut map)?,
+                "methods" => with_rules(policy, "methods", ScopePolicy::method, &mut map)?,
+                "tools" => with_rules(policy, "tools", ScopePolicy::tool, &mut map)?,
+                "prompts" => with_rules(policy, "prompts", ScopePolicy::prompt, &mut map)?,
+                "resources" => with_rules(policy, "resources", ScopePolicy::resource, &mut map)?,
                 _ => return Err(A::Error::unknown_field(&member, MEMBERS)),
             };
             seen.push(member);
@@ -69,14 +70,12 @@ fn hierarchy<'de, A: MapAccess<'de>>(map: &mut A) -> Result<ScopeHierarchy, A::E
 
 fn with_rules<'de, A: MapAccess<'de>>(
     mut policy: ScopePolicy,
-    rules: fn(&mut ScopePolicy) -> &mut Rules,
+    table: &'static str,
+    with_rule: fn(ScopePolicy, &str, Requirement) -> Result<ScopePolicy, ConfigError>,
     map: &mut A,
 ) -> Result<ScopePolicy, A::Error> {
-    let table = rules(&mut policy).table();
     for (pattern, requirement) in map.next_value_seed(Entries::of(table))? {
-        policy
-            .insert(rules, &pattern, requirement)
-            .map_err(A::Error::custom)?;
+        policy = with_rule(policy, &pattern, requirement).map_err(A::Error::custom)?;
     }
     Ok(policy)
 }

@@ -65,10 +65,6 @@ impl Rules {
         }
     }
 
-    pub(super) const fn table(&self) -> &'static str {
-        self.table
-    }
-
     pub(super) fn insert(
         &mut self,
         pattern: &str,

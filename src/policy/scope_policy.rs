@@ -132,9 +132,8 @@ impl ScopePolicy {
     /// # Errors
     ///
     /// [`ConfigError`] where the rule comes twice, or has a `*` that is not at the end.
-    pub fn method(mut self, pattern: &str, requirement: Requirement) -> Result<Self, ConfigError> {
-        self.insert(|policy| &mut policy.methods, pattern, requirement)?;
-        Ok(self)
+    pub fn method(self, pattern: &str, requirement: Requirement) -> Result<Self, ConfigError> {
+        self.insert(|policy| &mut policy.methods, pattern, requirement)
     }
 
     /// The same with a rule for a tool's name.
@@ -142,9 +141,8 @@ impl ScopePolicy {
     /// # Errors
     ///
     /// As [`method`](Self::method).
-    pub fn tool(mut self, pattern: &str, requirement: Requirement) -> Result<Self, ConfigError> {
-        self.insert(|policy| &mut policy.tools, pattern, requirement)?;
-        Ok(self)
+    pub fn tool(self, pattern: &str, requirement: Requirement) -> Result<Self, ConfigError> {
+        self.insert(|policy| &mut policy.tools, pattern, requirement)
     }
 
     /// The same with a rule for a prompt's name.
@@ -152,9 +150,8 @@ impl ScopePolicy {
     /// # Errors
     ///
     /// As [`method`](Self::method).
-    pub fn prompt(mut self, pattern: &str, requirement: Requirement) -> Result<Self, ConfigError> {
-        self.insert(|policy| &mut policy.prompts, pattern, requirement)?;
-        Ok(self)
+    pub fn prompt(self, pattern: &str, requirement: Requirement) -> Result<Self, ConfigError> {
+        self.insert(|policy| &mut policy.prompts, pattern, requirement)
     }
 
     /// The same with a rule for a resource's URI or URI template. A template is compared as it stands,
@@ -165,39 +162,19 @@ impl ScopePolicy {
     ///
     /// As [`method`](Self::method); where another rule says the same decoded, it comes twice. And where
     /// it is a glob that can match no URI, because parsers write its scheme or host otherwise.
-    pub fn resource(
-        mut self,
-        pattern: &str,
-        requirement: Requirement,
-    ) -> Result<Self, ConfigError> {
-        self.insert(|policy| &mut policy.resources, pattern, requirement)?;
-        Ok(self)
+    pub fn resource(self, pattern: &str, requirement: Requirement) -> Result<Self, ConfigError> {
+        self.insert(|policy| &mut policy.resources, pattern, requirement)
     }
 
-    pub(super) fn insert(
-        &mut self,
+    fn insert(
+        mut self,
         rules: fn(&mut Self) -> &mut Rules,
         pattern: &str,
         requirement: Requirement,
-    ) -> Result<(), ConfigError> {
+    ) -> Result<Self, ConfigError> {
         self.named.extend(requirement.scopes().cloned());
-        rules(self).insert(pattern, requirement)
-    }
-
-    pub(super) const fn methods(&mut self) -> &mut Rules {
-        &mut self.methods
-    }
-
-    pub(super) const fn tools(&mut self) -> &mut Rules {
-        &mut self.tools
-    }
-
-    pub(super) const fn prompts(&mut self) -> &mut Rules {
-        &mut self.prompts
-    }
-
-    pub(super) const fn resources(&mut self) -> &mut Rules {
-        &mut self.resources
+        rules(&mut self).insert(pattern, requirement)?;
+        Ok(self)
     }
 
     /// Which scopes imply others.
