@@ -5,6 +5,7 @@ mod explanation;
 mod file;
 mod granted;
 mod hierarchy;
+mod judge;
 mod requirement;
 mod rules;
 mod scope_policy;
