@@ -1,6 +1,7 @@
 //! What is asked: the messages of a request, read once, in a way that no parser behind can read
 //! differently.
 
+mod answer;
 mod edit;
 mod envelope;
 mod error;
@@ -19,9 +20,10 @@ mod sse;
 mod version;
 
 pub(crate) use self::{
+    answer::Unreadable,
     edit::{Edit, apply},
     headers::MirroredHeaders,
-    list::{Lists, Unreadable},
+    list::Lists,
     read::read,
     sse::{Data, EventEnds, Events, IsFirst, TooLong},
 };
