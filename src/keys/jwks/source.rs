@@ -1,11 +1,8 @@
-//! One issuer's keys: the set in force, the one fetch under way, and the task that keeps it fresh.
+//! One issuer's keys: the set in force, and the one fetch under way.
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -15,7 +12,6 @@ use tokio::{runtime::Handle, sync::watch, time::timeout};
 use super::{
     fetch::{Fetch, FetchError, Fetched},
     in_force::InForce,
-    keeper,
     state::{Cause, Change, Sought, State, Verdict},
 };
 use crate::{
@@ -35,23 +31,23 @@ pub(super) type Answer = Result<Option<VerificationKey>, StoreError>;
 pub(super) struct Source {
     issuer: Arc<str>,
     fetch: Arc<dyn Fetch>,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     max_stale: Duration,
     in_force: InForce,
     progress: Mutex<Progress>,
     /// What fresh sets lacked, and when they were fetched.
     lacking: Cache<(Option<Arc<str>>, Algorithm), UnixTime>,
-    is_kept_fresh: AtomicBool,
+    pub(super) is_kept_fresh: AtomicBool,
     /// Announces the end of every fetch; closes when the source is dropped.
-    ends: watch::Sender<()>,
+    pub(super) ends: watch::Sender<()>,
 }
 
 #[derive(Debug)]
-struct Progress {
-    state: State,
+pub(super) struct Progress {
+    pub(super) state: State,
     /// How many keys of the newest set cannot be used.
     skipped: usize,
-    flight: Option<Flight>,
+    pub(super) flight: Option<Flight>,
 }
 
 /// A fetch under way. It turns `true` when what it brought is in place; it closes without having
@@ -207,12 +203,16 @@ impl Source {
         )))
     }
 
-    fn progress(&self) -> MutexGuard<'_, Progress> {
+    pub(super) fn progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The fetch under way, or a new one. `None` outside of a runtime.
-    fn join_or_start(self: &Arc<Self>, progress: &mut Progress, cause: Cause) -> Option<Flight> {
+    pub(super) fn join_or_start(
+        self: &Arc<Self>,
+        progress: &mut Progress,
+        cause: Cause,
+    ) -> Option<Flight> {
         if let Some(flight) = progress.flight_under_way() {
             return Some(flight.clone());
         }
@@ -237,7 +237,7 @@ impl Source {
     }
 
     /// Puts in place what a fetch brought.
-    fn land(
+    pub(super) fn land(
         &self,
         mut progress: MutexGuard<'_, Progress>,
         fetched: Result<Fetched, FetchError>,
@@ -277,62 +277,6 @@ impl Source {
             }
             None if error.is_empty() => tracing::debug!(?issuer, "the issuer's keys are fresh"),
             None => tracing::debug!(?issuer, ?error, "the issuer's keys still cannot be fetched"),
-        }
-    }
-
-    /// Starts the task that fetches without being asked, unless there is one, or no runtime.
-    pub(super) fn keep_fresh(self: &Arc<Self>) {
-        if self.is_kept_fresh.load(Ordering::Relaxed) {
-            return;
-        }
-        let Ok(runtime) = Handle::try_current() else {
-            return;
-        };
-        if !self.is_kept_fresh.swap(true, Ordering::AcqRel) {
-            runtime.spawn(keeper::run(
-                Kept(Arc::downgrade(self)),
-                self.ends.subscribe(),
-            ));
-        }
-    }
-
-    /// How long nobody fetches unless a request asks.
-    pub(super) fn wait(&self) -> Duration {
-        // A clock that was set back does not put off the next fetch for longer than a set lives.
-        let wait = self.progress().state.wait(self.clock.now());
-        wait.min(Duration::from_secs(60 * 60))
-    }
-
-    /// The fetch under way, or a new one that nobody asked for. `None` outside of a runtime.
-    pub(super) fn fetch_unattended(self: &Arc<Self>) -> Option<Flight> {
-        self.join_or_start(&mut self.progress(), Cause::Unattended)
-    }
-
-    /// A fetch that ended without an outcome counts as failed, so that the wait grows. Where another
-    /// began since, that one has the say.
-    pub(super) fn broken_off(&self, flight: &Flight) {
-        let progress = self.progress();
-        let newest = progress.flight.as_ref();
-        if newest.is_some_and(|newest| newest.same_channel(flight)) {
-            let error = FetchError::new("the fetch was broken off");
-            self.land(progress, Err(error), Cause::Unattended, self.clock.now());
-        }
-    }
-}
-
-/// A source, as long as somebody else holds it. While this lives, no other task keeps it fresh.
-pub(super) struct Kept(Weak<Source>);
-
-impl Kept {
-    pub(super) fn source(&self) -> Option<Arc<Source>> {
-        self.0.upgrade()
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        if let Some(source) = self.source() {
-            source.is_kept_fresh.store(false, Ordering::Release);
         }
     }
 }
