@@ -3,6 +3,7 @@
 mod caller;
 mod event;
 mod json_lines;
+mod lines;
 mod name;
 mod outcome;
 mod queue;
