@@ -2,15 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[path = "support/log.rs"]
+mod log;
+
 use std::{
     convert::Infallible,
     fs::{self, File},
     io::{self, Write},
     path::Path,
-    sync::{
-        Arc, Mutex,
-        mpsc::{Receiver, Sender, channel},
-    },
+    sync::mpsc::{Receiver, Sender, channel},
     thread,
     time::{Duration, Instant},
 };
@@ -18,6 +18,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
+use log::Log;
 use mcp_auth::{AuditLogLayer, AuthTrail, Claims, JsonLinesSink, VerifiedToken};
 use serde_json::Value;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
@@ -80,33 +81,16 @@ async fn a_line_is_in_the_file_within_half_a_second_of_the_answer() {
     assert_eq!(sink.dropped(), 0);
 }
 
-/// What is logged, by whatever thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// How often it says that events are lost, as soon as that is so often, or never.
-    fn losses(&self, expected: usize) -> usize {
-        let since = Instant::now();
-        loop {
-            let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-            let said = text.matches("does not keep up: events are lost").count();
-            if said >= expected || since.elapsed() > Duration::from_secs(20) {
-                return said;
-            }
-            thread::yield_now();
+/// How often the log says that events are lost, as soon as that is so often, or never.
+fn losses(log: &Log, expected: usize) -> usize {
+    let since = Instant::now();
+    loop {
+        let said = log.text();
+        let said = said.matches("does not keep up: events are lost").count();
+        if said >= expected || since.elapsed() > Duration::from_secs(20) {
+            return said;
         }
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(text);
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        thread::yield_now();
     }
 }
 
@@ -134,10 +118,7 @@ impl Write for Hanging {
 #[tokio::test]
 async fn that_events_are_lost_is_logged_while_the_writer_hangs_and_once() {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer({
-        let log = log.clone();
-        move || log.clone()
-    });
+    let subscriber = tracing_subscriber::fmt().with_writer(log.clone());
     // Of the process: it is another thread that says so.
     subscriber.init();
     let (writer, go) = Hanging::new();
@@ -160,15 +141,15 @@ async fn that_events_are_lost_is_logged_while_the_writer_hangs_and_once() {
     };
 
     lose(1).await;
-    assert_eq!(log.losses(1), 1);
+    assert_eq!(losses(&log, 1), 1);
     lose(1000).await;
-    assert_eq!(log.losses(1), 1);
+    assert_eq!(losses(&log, 1), 1);
     // It catches up: twenty batches at most, and what comes after them.
     for _ in 0..20 {
         go.send(()).unwrap();
     }
     assert!(sink.flush(Duration::from_secs(20)));
     lose(1001).await;
-    assert_eq!(log.losses(2), 2);
+    assert_eq!(losses(&log, 2), 2);
     drop(go);
 }

@@ -3,36 +3,22 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    io::{self, Write},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+#[path = "support/log.rs"]
+mod log;
 
+use std::time::Duration;
+
+use log::Log;
 use mcp_auth::{
     Algorithm, Jwks, KeyStore, UnixTime, VerificationKeyId,
     testing::{TestClock, TestIssuer},
 };
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(piece)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn every_change_is_one_line_and_no_line_names_a_kid() {
-    let lines = Lines::default();
-    let writer = lines.clone();
+    let log = Log::default();
     tracing_subscriber::fmt()
-        .with_writer(move || writer.clone())
+        .with_writer(log.clone())
         .with_ansi(false)
         .without_time()
         .with_target(false)
@@ -56,7 +42,7 @@ async fn every_change_is_one_line_and_no_line_names_a_kid() {
         clock.advance(Duration::from_secs(31));
     }
     assert!(issuer.fetches() >= 50);
-    let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let written = log.text();
     let url = issuer.url();
     let expected = [
         r#" WARN the issuer's keys cannot be fetched issuer="{url}" error="the JWK Set: status 500""#,

@@ -3,10 +3,11 @@
 #![cfg(feature = "redis")]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+#[path = "support/log.rs"]
+mod log;
 mod support;
 
 use std::{
-    io::{self, Write},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -14,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use log::Log;
 use mcp_auth::{Claims, Redis, RedisRevocationStore, Revocation, RevocationStore, VerifiedToken};
 use support::redis::Server;
 use tokio::{
@@ -24,19 +26,6 @@ use tokio::{
 
 /// Three times what a question has.
 const LATE: u64 = 150;
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        Write::write(&mut *self.0.lock().unwrap(), piece)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// A way to a server on which each answer takes a while.
 #[derive(Default)]
@@ -76,10 +65,9 @@ impl Way {
 
 #[tokio::test]
 async fn it_is_probed_once_a_second_and_called_well_once_it_answers_in_time() {
-    let lines = Lines::default();
-    let writer = lines.clone();
+    let log = Log::default();
     tracing_subscriber::fmt()
-        .with_writer(move || writer.clone())
+        .with_writer(log.clone())
         .with_ansi(false)
         .without_time()
         .with_target(false)
@@ -118,7 +106,7 @@ async fn it_is_probed_once_a_second_and_called_well_once_it_answers_in_time() {
         }
     });
     assert_eq!(status.await, Revocation::Active);
-    let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let written = log.text();
     let expected = [
         r#" WARN Redis does not answer error="no answer in time""#,
         r#" WARN Redis cannot be connected to error="it answers too late - Io""#,

@@ -9,13 +9,16 @@
     missing_docs
 )]
 
+#[path = "support/log.rs"]
+mod log;
+
 use std::{
     cell::Cell,
     collections::BTreeSet,
     convert::Infallible,
     fmt::Debug,
     future::{Ready, ready},
-    io, mem,
+    mem,
     net::{IpAddr, Ipv4Addr},
     num::NonZeroU32,
     pin::Pin,
@@ -530,40 +533,26 @@ where
 
 /// All that this thread logs, at any level, while it lives.
 struct Logged {
-    lines: Lines,
+    log: log::Log,
     _until_dropped: DefaultGuard,
-}
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(text)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 impl Logged {
     fn from_here_on() -> Self {
-        let lines = Lines::default();
-        let writer = lines.clone();
+        let log = log::Log::default();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(LevelFilter::TRACE)
             .with_ansi(false)
-            .with_writer(move || writer.clone())
+            .with_writer(log.clone())
             .finish();
         Self {
-            lines,
+            log,
             _until_dropped: tracing::subscriber::set_default(subscriber),
         }
     }
 
     fn text(&self) -> String {
-        String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap()
+        self.log.text()
     }
 }
 

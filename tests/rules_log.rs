@@ -14,8 +14,8 @@
 
 #[path = "rules/house.rs"]
 mod house;
-
-use std::sync::Arc;
+#[path = "support/log.rs"]
+mod log;
 
 use http::Response;
 use http_body_util::{BodyExt, Full};
@@ -26,23 +26,9 @@ use mcp_auth::{
 };
 
 use house::{House, ISSUER, Plan, RequestExt, alice, answering, call, post, reader};
+use log::Log;
 
 type Change = fn(&mut Plan);
-
-/// What is logged, at every level.
-#[derive(Clone, Default)]
-struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 #[tokio::test]
 async fn rule_09_no_log_line_tells_a_secret_or_what_a_stranger_wrote() {
@@ -50,10 +36,7 @@ async fn rule_09_no_log_line_tells_a_secret_or_what_a_stranger_wrote() {
     let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)
         .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-        .with_writer({
-            let log = log.clone();
-            move || log.clone()
-        })
+        .with_writer(log.clone())
         .finish();
     let _logging = tracing::subscriber::set_default(subscriber);
 
@@ -101,7 +84,7 @@ async fn rule_09_no_log_line_tells_a_secret_or_what_a_stranger_wrote() {
             house.send(what, request).await;
         }
     }
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     for said in [
         "the upstream does not accept the request's credentials",
         "no verification keys error=keys are down",
