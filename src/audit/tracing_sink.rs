@@ -12,25 +12,18 @@ use crate::audit::{
 /// log side by side: at level `INFO` what was allowed, at `WARN` what was not.
 ///
 /// Lists are joined by spaces, a field of which there is nothing to say is left out, and what can
-/// forge a line is escaped. Whether an event is kept is up to the subscriber.
+/// forge a line is escaped. Whether an event is kept is up to the subscriber that is in force where
+/// it is recorded.
 ///
 /// ```
 /// use mcp_auth::{AuditSink, TracingSink};
 ///
-/// let sink: Box<dyn AuditSink> = Box::new(TracingSink::new());
+/// let sink: Box<dyn AuditSink> = Box::new(TracingSink);
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 // A unit struct for good: it has nothing to set.
 #[allow(clippy::exhaustive_structs)]
 pub struct TracingSink;
-
-impl TracingSink {
-    /// A sink for the subscriber that is in force where the event is recorded.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self
-    }
-}
 
 macro_rules! event {
     ($level:expr, $event:ident) => {
