@@ -136,14 +136,14 @@ impl Jwks {
     /// How long known keys serve past their TTL while no new ones can be had (default 1 h). Call it
     /// before the first use: keys that are there already are not taken along.
     pub fn with_max_stale(self, max_stale: Duration) -> Self {
-        self.anew(|source| source.anew(None, Some(max_stale)))
+        self.anew(|source| source.anew(Arc::clone(&source.clock), max_stale))
     }
 
     /// Reads the time elsewhere than from the system. Call it before the first use: keys that are
     /// there already are not taken along.
     pub fn with_clock(self, clock: impl Clock + 'static) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(clock);
-        self.anew(|source| source.anew(Some(Arc::clone(&clock)), None))
+        self.anew(|source| source.anew(Arc::clone(&clock), source.max_stale))
     }
 
     fn anew(&self, one: impl Fn(&Source) -> Arc<Source>) -> Self {

@@ -32,7 +32,7 @@ pub(super) struct Source {
     issuer: Arc<str>,
     fetch: Arc<dyn Fetch>,
     pub(super) clock: Arc<dyn Clock>,
-    max_stale: Duration,
+    pub(super) max_stale: Duration,
     in_force: InForce,
     progress: Mutex<Progress>,
     /// What fresh sets lacked, and when they were fetched.
@@ -93,16 +93,12 @@ impl Source {
     }
 
     /// The same, without keys, by another clock or with another bound.
-    pub(super) fn anew(
-        &self,
-        clock: Option<Arc<dyn Clock>>,
-        max_stale: Option<Duration>,
-    ) -> Arc<Self> {
+    pub(super) fn anew(&self, clock: Arc<dyn Clock>, max_stale: Duration) -> Arc<Self> {
         Arc::new(Self::new(
             Arc::clone(&self.issuer),
             Arc::clone(&self.fetch),
-            clock.unwrap_or_else(|| Arc::clone(&self.clock)),
-            max_stale.unwrap_or(self.max_stale),
+            clock,
+            max_stale,
         ))
     }
 
