@@ -8,11 +8,8 @@ use super::{client::Redis, connection::Connection, keys};
 use crate::{
     clock::UnixTime,
     error::StoreError,
-    session::{SessionHash, SessionOwner, SessionStore},
+    session::{IDLE, SessionHash, SessionOwner, SessionStore},
 };
-
-/// How long a session lives that nobody uses, in seconds.
-const IDLE: u64 = 24 * 60 * 60;
 
 type Answer = Pin<Box<dyn Future<Output = Result<Option<SessionOwner>, StoreError>> + Send>>;
 
@@ -67,7 +64,7 @@ impl SessionStore for RedisSessionStore {
 
     fn owner(&self, session: SessionHash, _: UnixTime) -> Answer {
         let mut question = Pipeline::new();
-        question.get_ex(keys::session(session), Expiry::EX(IDLE));
+        question.get_ex(keys::session(session), Expiry::EX(IDLE.as_secs()));
         self.ask(question)
     }
 
@@ -75,7 +72,7 @@ impl SessionStore for RedisSessionStore {
         let key = keys::session(session);
         let unless_there = SetOptions::default()
             .conditional_set(ExistenceCheck::NX)
-            .with_expiration(SetExpiry::EX(IDLE));
+            .with_expiration(SetExpiry::EX(IDLE.as_secs()));
         let mut question = Pipeline::new();
         question
             .atomic()

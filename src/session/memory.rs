@@ -108,7 +108,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{session::table::IDLE, token::Principal};
+    use crate::{session::IDLE, token::Principal};
 
     const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
 

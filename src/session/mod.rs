@@ -12,3 +12,8 @@ pub use self::{
     owner::SessionOwner,
     store::{BoxSessionStore, SessionStore},
 };
+
+use std::time::Duration;
+
+/// How long a session lives that nobody uses.
+pub(crate) const IDLE: Duration = Duration::from_secs(24 * 60 * 60);

@@ -8,11 +8,9 @@ use std::{
 
 use crate::{
     clock::UnixTime,
-    session::{SessionHash, SessionOwner},
+    session::{IDLE, SessionHash, SessionOwner},
 };
 
-/// How long a session lives that nobody uses.
-pub(super) const IDLE: Duration = Duration::from_secs(24 * 60 * 60);
 /// A use is noted once in so long: a note is a write to memory that all threads read.
 const NOTED: Duration = Duration::from_secs(1);
 /// A full table is searched for sessions that have ended once in so long.
