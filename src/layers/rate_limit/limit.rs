@@ -208,9 +208,10 @@ impl RateLimit {
                 key = key.with_principal(principal.clone());
             }
         }
-        let session = known.headers.get("mcp-session-id");
-        let session = session.filter(|_| self.by.session);
-        if let Some(session) = session.and_then(|id| id.to_str().ok()) {
+        if self.by.session
+            && let Some(session) = known.headers.get("mcp-session-id")
+            && let Ok(session) = session.to_str()
+        {
             key = key.with_session(session);
         }
         if self.by.peer
