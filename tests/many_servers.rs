@@ -273,7 +273,7 @@ async fn a_document_that_the_router_asks_nobody_for_is_mounted() {
     );
     let document = auth.metadata();
     let status = async |app: Router| {
-        let request = Request::get(&**document.path()).header("host", "mcp.example.com");
+        let request = Request::get(document.path()).header("host", "mcp.example.com");
         let answer = app.oneshot(request.body(Body::empty()).unwrap()).await;
         answer.unwrap().status()
     };

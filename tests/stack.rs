@@ -360,7 +360,7 @@ async fn too_many_streams_are_told_where_a_limit_had_enough() {
         .with_rate_limit(RateLimitLayer::new(MemoryRateLimitStore::new(), limit))
         .with_max_streams(0)
         .with_audit(Arc::clone(&house.audit))
-        .layer(service_fn(async |_: Request<McpBody>| {
+        .layer(service_fn(|_: Request<McpBody>| async {
             Ok::<_, Infallible>(Response::<Full<Bytes>>::default())
         }));
     let request = Request::get(RESOURCE)

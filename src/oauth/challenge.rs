@@ -139,7 +139,7 @@ pub(crate) struct Challenger {
 
 impl Challenger {
     pub(crate) fn set_metadata(&mut self, metadata: &ResourceMetadata) {
-        self.resource_metadata = Some(Arc::clone(metadata.url()));
+        self.resource_metadata = Some(metadata.url().into());
     }
 
     pub(crate) fn set_base(&mut self, base: Scope) {

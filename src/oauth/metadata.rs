@@ -1,7 +1,5 @@
 //! The document by which clients find the authorization server (RFC 9728).
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
@@ -18,16 +16,16 @@ const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 ///
 /// let metadata = ResourceMetadata::new("https://mcp.example.com/mcp", ["https://idp.example.com"])?;
 /// assert_eq!(
-///     &**metadata.url(),
+///     metadata.url(),
 ///     "https://mcp.example.com/.well-known/oauth-protected-resource/mcp"
 /// );
 /// # Ok::<(), mcp_auth::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct ResourceMetadata {
-    resource: Arc<str>,
-    url: Arc<str>,
-    path: Arc<str>,
+    resource: String,
+    url: String,
+    path: String,
     has_root_alias: bool,
     document: Map<String, Value>,
 }
@@ -71,8 +69,8 @@ impl ResourceMetadata {
         document.insert("bearer_methods_supported".into(), vec!["header"].into());
         Ok(Self {
             resource: resource.into(),
-            url: format!("{origin}{path}").into(),
-            path: path.into(),
+            url: format!("{origin}{path}"),
+            path,
             has_root_alias: true,
             document,
         })
@@ -112,20 +110,20 @@ impl ResourceMetadata {
 
     /// The resource, as users type it.
     #[must_use]
-    pub const fn resource(&self) -> &Arc<str> {
+    pub fn resource(&self) -> &str {
         &self.resource
     }
 
     /// Where clients find the document: the well-known path inserted before the resource's own
     /// (RFC 9728 section 3.1).
     #[must_use]
-    pub const fn url(&self) -> &Arc<str> {
+    pub fn url(&self) -> &str {
         &self.url
     }
 
     /// The path of [`url`](Self::url): where a router finds the document.
     #[must_use]
-    pub const fn path(&self) -> &Arc<str> {
+    pub fn path(&self) -> &str {
         &self.path
     }
 
@@ -138,7 +136,7 @@ impl ResourceMetadata {
     /// Whether the document stands at this path of a request.
     #[must_use]
     pub fn is_at(&self, path: &str) -> bool {
-        path == &*self.path || (self.has_root_alias && path == WELL_KNOWN)
+        path == self.path || (self.has_root_alias && path == WELL_KNOWN)
     }
 }
 
@@ -166,8 +164,8 @@ mod tests {
             ),
         ] {
             let metadata = ResourceMetadata::new(resource, IDP).unwrap();
-            assert_eq!(&**metadata.url(), url);
-            assert!(url.ends_with(&**metadata.path()) && metadata.path().starts_with("/.well"));
+            assert_eq!(metadata.url(), url);
+            assert!(url.ends_with(metadata.path()) && metadata.path().starts_with("/.well"));
         }
     }
 

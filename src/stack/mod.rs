@@ -246,7 +246,7 @@ impl<K, V, L, U, T> AuthStack<K, V, L, U, T> {
 impl<K, V, L, U, T> fmt::Debug for AuthStack<K, V, L, U, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthStack")
-            .field("resource", self.settings.metadata.resource())
+            .field("resource", &self.settings.metadata.resource())
             .field("policy", &self.settings.policy)
             .finish_non_exhaustive()
     }

@@ -29,7 +29,7 @@ mod layer;
 mod recorder;
 mod service;
 
-pub use self::{future::AuditFuture, layer::AuditLogLayer, service::AuditLogService};
+pub use self::{layer::AuditLogLayer, service::AuditLogService};
 pub(crate) use self::{
     layer::Config,
     recorder::{Recorder, SESSION, Watch},

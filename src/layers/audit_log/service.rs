@@ -7,7 +7,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::{
-    AuditFuture,
+    future::AuditFuture,
     layer::Config,
     recorder::{Recorder, SESSION},
 };

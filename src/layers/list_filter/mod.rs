@@ -42,7 +42,4 @@ pub(crate) use self::{
     filter::{Filter, Unfiltered, ask_for_plain},
     layer::Config,
 };
-pub use self::{
-    body::ListFilterBody, future::ListFilterFuture, layer::ListFilterLayer,
-    service::ListFilterService,
-};
+pub use self::{body::ListFilterBody, layer::ListFilterLayer, service::ListFilterService};

@@ -7,8 +7,9 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::{
-    ListFilterBody, ListFilterFuture,
+    ListFilterBody,
     filter::{Filter, ask_for_plain},
+    future::ListFilterFuture,
     layer::Config,
 };
 use crate::{

@@ -28,9 +28,7 @@ mod layer;
 mod reading;
 mod service;
 
-pub use self::{
-    body::McpBody, future::ReadFuture, layer::McpRequestLayer, service::McpRequestService,
-};
+pub use self::{body::McpBody, layer::McpRequestLayer, service::McpRequestService};
 pub(crate) use self::{
     gate::{expects_message, message, no_message},
     layer::Config,

@@ -11,7 +11,8 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{
-    McpBody, ReadFuture,
+    McpBody,
+    future::ReadFuture,
     gate::{expects_message, message, no_message},
     layer::Config,
     reading::Reading,

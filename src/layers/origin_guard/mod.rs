@@ -38,11 +38,8 @@ mod layer;
 mod origins;
 mod service;
 
-pub use self::{
-    future::OriginGuardFuture, layer::OriginGuardLayer, origins::Origins,
-    service::OriginGuardService,
-};
 pub(crate) use self::{
     gate::{Entered, Leaving, is_preflight, preflight},
     layer::Config,
 };
+pub use self::{layer::OriginGuardLayer, origins::Origins, service::OriginGuardService};

@@ -7,7 +7,7 @@ use http::{Request, Response, header};
 use tower_service::Service;
 
 use super::{
-    OriginGuardFuture,
+    future::OriginGuardFuture,
     gate::{Entered, Leaving, is_preflight, preflight},
     layer::Config,
 };

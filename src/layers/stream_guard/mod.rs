@@ -36,10 +36,7 @@ mod open;
 mod service;
 mod watch;
 
-pub use self::{
-    body::StreamGuardBody, future::StreamGuardFuture, layer::StreamGuardLayer,
-    service::StreamGuardService,
-};
+pub use self::{body::StreamGuardBody, layer::StreamGuardLayer, service::StreamGuardService};
 pub(crate) use self::{
     gate::{Guarded, guard, guarded},
     layer::Config,

@@ -6,7 +6,7 @@ use std::{
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{StreamGuardBody, StreamGuardFuture, gate::guarded, layer::Config};
+use super::{StreamGuardBody, future::StreamGuardFuture, gate::guarded, layer::Config};
 use crate::{
     audit::AuditRateLimit,
     layers::shared::{Passing, trail},
