@@ -473,6 +473,24 @@ fn ambiguous_uris_match_no_glob() {
 }
 
 #[test]
+fn alternatives_each_ask_for_something() {
+    for (alternatives, expected) in [
+        (vec![], "there is no alternative"),
+        (
+            vec![Scope::EMPTY],
+            "one of the alternatives asks for no scope",
+        ),
+        (
+            vec!["a".parse().unwrap(), Scope::EMPTY],
+            "one of the alternatives asks for no scope",
+        ),
+    ] {
+        let error = Requirement::any(alternatives).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
 fn a_template_is_compared_as_it_stands() {
     let policy = r#"{"resources":{"note://{id}":[],"file:///*":[]}}"#;
     let policy = ScopePolicy::from_json(policy).unwrap();

@@ -114,7 +114,7 @@ struct Flags {
     revocation_file: Option<PathBuf>,
     /// Where several gateways share revocations, limits and sessions: redis://HOST:PORT,
     /// redis+sentinel://HOST:PORT,HOST:PORT/MASTER or redis+cluster://HOST:PORT,HOST:PORT; with
-    /// rediss for TLS, and USER:PASSWORD@ before the hosts.
+    /// rediss for TLS, USER:PASSWORD@ before the hosts, and /DB behind (of a cluster there is one).
     #[arg(
         long,
         env = "MCP_PROXY_REDIS_URL",

@@ -32,7 +32,9 @@ impl Requirement {
     /// [`Requirement::base`] says in so many words.
     pub fn any(alternatives: impl IntoIterator<Item = Scope>) -> Result<Self, ConfigError> {
         let mut alternatives = alternatives.into_iter();
-        let first = alternatives.next().unwrap_or_default();
+        let Some(first) = alternatives.next() else {
+            return Err(ConfigError::new("there is no alternative"));
+        };
         let others = Vec::from_iter(alternatives);
         if first.is_empty() || others.iter().any(Scope::is_empty) {
             return Err(ConfigError::new(

@@ -13,6 +13,23 @@ use crate::{
 
 /// The address of the peer, for limits that count by it: put it into the request's extensions
 /// where connections are accepted. Never take it from a header that a client can write.
+///
+/// ```
+/// use std::net::SocketAddr;
+/// use axum::{Router, extract::{ConnectInfo, Request}, middleware::map_request};
+/// use mcp_auth::PeerAddr;
+///
+/// /// In an axum service that is made with connect info.
+/// async fn note_peer(ConnectInfo(peer): ConnectInfo<SocketAddr>, mut request: Request) -> Request {
+///     request.extensions_mut().insert(PeerAddr::new(peer.ip()));
+///     request
+/// }
+///
+/// // Outside of the limit, so behind it here.
+/// let app: Router = Router::new().layer(map_request(note_peer));
+/// let service = app.into_make_service_with_connect_info::<SocketAddr>();
+/// # let _ = service;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddr(IpAddr);
 
@@ -169,7 +186,7 @@ impl RateLimit {
             return Err("McpRequestLayer");
         }
         if by.peer && known.peer().is_none() {
-            return Err("PeerAddr in the extensions");
+            return Err("PeerAddr");
         }
         if matches!(self.methods, Methods::Requests) && !by.tool {
             takes.add(self.quota, self.base_key(known), NonZeroU32::MIN);
