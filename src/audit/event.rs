@@ -18,7 +18,7 @@ use crate::{
 /// Lists are cut off after so many elements.
 pub(crate) const MAX_ELEMENTS: usize = 256;
 
-/// One message of a batch.
+/// One message of a batch, or one of the things that a subscription is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditOperation {
     pub(crate) action: Text,
@@ -133,8 +133,8 @@ impl AuditEvent {
         self.tool.as_ref().map(Text::as_str)
     }
 
-    /// The messages of a batch, and all that a subscription is for, up to 256; `None` where one thing
-    /// at most was asked for.
+    /// The messages of a batch, and all that a subscription is for, up to 256; `None` where it was no
+    /// batch, and one thing at most was asked for.
     #[must_use]
     pub fn operations(&self) -> Option<&[AuditOperation]> {
         self.operations.as_deref()

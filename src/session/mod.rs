@@ -6,14 +6,14 @@ mod owner;
 mod store;
 mod table;
 
+use std::time::Duration;
+
 pub use self::{
     hash::SessionHash,
     memory::MemorySessionStore,
     owner::SessionOwner,
     store::{BoxSessionStore, SessionStore},
 };
-
-use std::time::Duration;
 
 /// How long a session lives that nobody uses.
 pub(crate) const IDLE: Duration = Duration::from_secs(24 * 60 * 60);

@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, HeaderName, header};
 
+use crate::layers::shared::{has_other_hyphens, reads_as_hyphen};
+
 /// Headers by which proxies tell a service who is calling. Whoever can send one is that somebody.
 const IDENTITY: [&str; 18] = [
     "client-cert",
@@ -133,17 +135,10 @@ fn is_forbidden(name: &HeaderName, key_header: &str) -> bool {
 
 /// Whether [`canonical`] may say anything else than the name itself.
 fn has_alias_form(name: &str) -> bool {
-    name.bytes()
-        .any(|byte| byte != b'-' && reads_as_hyphen(byte))
+    has_other_hyphens(name)
         || name.starts_with("http-")
         || name.starts_with("x-x-")
         || name.ends_with('-')
-}
-
-/// What is `_` in a variable of CGI: of most servers `-` and `_`, of some (lighttpd) all that is
-/// neither a letter nor a digit.
-const fn reads_as_hyphen(byte: u8) -> bool {
-    !byte.is_ascii_alphanumeric()
 }
 
 /// The name that servers which cannot tell the aliases apart would see: `-` for `_` and `.` and their

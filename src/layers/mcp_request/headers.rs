@@ -2,7 +2,10 @@
 
 use http::{HeaderMap, header};
 
-use crate::{layers::shared::fields, mcp::MirroredHeaders};
+use crate::{
+    layers::shared::{fields, has_other_hyphens},
+    mcp::MirroredHeaders,
+};
 
 /// The mirrored headers, unless one stands there twice or under an alias.
 ///
@@ -17,9 +20,9 @@ pub(super) fn mirrored(headers: &HeaderMap) -> Result<MirroredHeaders<'_>, &'sta
             continue;
         }
         // Servers that speak CGI or WSGI cannot tell `_` from `-`, some no `.` and its like either.
-        let is_alias = |byte: u8| byte != b'-' && !byte.is_ascii_alphanumeric();
-        if text.bytes().any(is_alias) {
-            if stands_once(&text.replace(|char: char| !char.is_ascii_alphanumeric(), "-")) {
+        if has_other_hyphens(text) {
+            let canonical = text.replace(|char: char| !char.is_ascii_alphanumeric(), "-");
+            if stands_once(&canonical) {
                 return Err("A header was sent under an alias");
             }
             continue;

@@ -1,5 +1,6 @@
 //! What several layers need.
 
+mod alias;
 mod ask;
 mod common;
 mod fail_mode;
@@ -9,6 +10,7 @@ mod passing;
 mod rare;
 
 pub(crate) use self::{
+    alias::{has_other_hyphens, reads_as_hyphen},
     ask::{Judge, ResponseFuture, at_once},
     common::{Common, common_settings, token, trail},
     fail_mode::FailMode,
