@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
-use super::strip::{LONGEST, canonical};
+use super::strip::canonical;
 use crate::{error::ConfigError, keys::UpstreamKey};
 
 const PLACE: &str = "{key}";
@@ -73,7 +73,7 @@ impl KeyHeader {
         // Whoever mistakes the template for the value writes a key, which no error may show.
         let parsed = HeaderName::try_from(name)
             .map_err(|_| ConfigError::new("the name is not that of a header"))?;
-        let canonical: Box<str> = canonical(parsed.as_str(), &mut [0; LONGEST]).into();
+        let canonical: Box<str> = canonical(parsed.as_str()).into();
         if OF_THE_MESSAGE.contains(&&*canonical) || canonical.starts_with("mcp-param-") {
             return Err(ConfigError::new(format!(
                 "{parsed} belongs to the message, and can hold no key"

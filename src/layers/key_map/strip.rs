@@ -1,8 +1,10 @@
 //! Which headers of a client never pass.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, header};
 
-use crate::layers::shared::{has_other_hyphens, reads_as_hyphen};
+use crate::layers::shared::{has_other_hyphens, with_hyphens};
 
 /// Headers by which proxies tell a service who is calling. Whoever can send one is that somebody.
 const IDENTITY: [&str; 18] = [
@@ -74,7 +76,7 @@ const fn begins_as_forbidden(name: &[u8]) -> bool {
 }
 
 /// The longest name that passes: a longer one could be an alias without end.
-pub(super) const LONGEST: usize = 256;
+const LONGEST: usize = 256;
 
 /// Removes everything from a request that could pass for an identity, a key or another method, and
 /// `Connection` with all that it names. `key_header` is the canonical name of the header of the key.
@@ -114,12 +116,7 @@ fn is_forbidden(name: &HeaderName, key_header: &str) -> bool {
     if name.len() > LONGEST {
         return true;
     }
-    let mut buffer = [0; LONGEST];
-    let name = if has_alias_form(name) {
-        canonical(name, &mut buffer)
-    } else {
-        name
-    };
+    let name = &*canonical(name);
     if name == key_header {
         return true;
     }
@@ -133,32 +130,22 @@ fn is_forbidden(name: &HeaderName, key_header: &str) -> bool {
                 .any(|prefix| name.starts_with(prefix)))
 }
 
-/// Whether [`canonical`] may say anything else than the name itself.
-fn has_alias_form(name: &str) -> bool {
-    has_other_hyphens(name)
-        || name.starts_with("http-")
-        || name.starts_with("x-x-")
-        || name.ends_with('-')
-}
-
 /// The name that servers which cannot tell the aliases apart would see: `-` for `_` and `.` and their
 /// like, without leading `http-`, with a single leading `x-`, without trailing `-`.
-pub(super) fn canonical<'a>(name: &str, buffer: &'a mut [u8; LONGEST]) -> &'a str {
-    // Names are ASCII and in lower case already.
-    let Some(copy) = buffer.get_mut(..name.len()) else {
-        return "";
-    };
-    for (to, from) in copy.iter_mut().zip(name.bytes()) {
-        *to = if reads_as_hyphen(from) { b'-' } else { from };
+pub(super) fn canonical(name: &str) -> Cow<'_, str> {
+    let is_alias = has_other_hyphens(name)
+        || name.starts_with("http-")
+        || name.starts_with("x-x-")
+        || name.ends_with('-');
+    if !is_alias {
+        return Cow::Borrowed(name);
     }
-    let mut name = std::str::from_utf8(copy).unwrap_or("");
-    while let Some(shorter) = name.strip_prefix("http-") {
-        name = shorter;
-    }
+    let name = with_hyphens(name);
+    let mut name = name.trim_start_matches("http-").trim_end_matches('-');
     while name.starts_with("x-x-") {
         name = name.strip_prefix("x-").unwrap_or(name);
     }
-    name.trim_end_matches('-')
+    Cow::Owned(name.into())
 }
 
 #[cfg(test)]

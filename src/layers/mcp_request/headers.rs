@@ -3,7 +3,7 @@
 use http::{HeaderMap, header};
 
 use crate::{
-    layers::shared::{fields, has_other_hyphens},
+    layers::shared::{fields, has_other_hyphens, with_hyphens},
     mcp::MirroredHeaders,
 };
 
@@ -21,8 +21,7 @@ pub(super) fn mirrored(headers: &HeaderMap) -> Result<MirroredHeaders<'_>, &'sta
         }
         // Servers that speak CGI or WSGI cannot tell `_` from `-`, some no `.` and its like either.
         if has_other_hyphens(text) {
-            let canonical = text.replace(|char: char| !char.is_ascii_alphanumeric(), "-");
-            if stands_once(&canonical) {
+            if stands_once(&with_hyphens(text)) {
                 return Err("A header was sent under an alias");
             }
             continue;

@@ -10,7 +10,7 @@ mod passing;
 mod rare;
 
 pub(crate) use self::{
-    alias::{has_other_hyphens, reads_as_hyphen},
+    alias::{has_other_hyphens, with_hyphens},
     ask::{Judge, ResponseFuture, at_once},
     common::{Common, common_settings, token, trail},
     fail_mode::FailMode,
