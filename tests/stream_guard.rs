@@ -9,6 +9,7 @@
 use std::{
     convert::Infallible,
     future::{Ready, pending, ready},
+    panic::AssertUnwindSafe,
     pin::pin,
     sync::{
         Arc, Mutex,
@@ -18,13 +19,15 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::{FutureExt, future::BoxFuture};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use mcp_auth::{
     AuditEvent, AuditLogLayer, AuthStack, BoxRevocationStore, Clock, Decision, JwtValidator,
     McpBody, McpRequestLayer, MemoryRevocationStore, RecordingSink, Rejection, ResourceMetadata,
-    Revocation, RevocationLayer, StaticJwks, StoreError, StreamGuardLayer, UnixTime, VerifiedToken,
+    Revocation, RevocationLayer, SessionHash, SessionOwner, SessionStore, StaticJwks, StoreError,
+    StreamGuardLayer, UnixTime, VerifiedToken,
     layers::stream_guard::StreamGuardBody,
     policy_fn, revocation_store_fn,
     testing::{ClaimsBuilder, TestIssuer},
@@ -579,4 +582,76 @@ async fn the_stack_guards_streams_as_its_other_layers_are_set() {
     let clock = now();
     let open = stack(clock).with_revocation_layer(down().dangerous_fail_open());
     assert_at(ended_by(&issuer, clock, open).await, 70.0);
+}
+
+/// A store that keeps a session late, not at all, or panics.
+#[derive(Clone, Copy, Debug)]
+enum Keeps {
+    Never,
+    Nothing,
+    Panics,
+}
+
+impl SessionStore for Keeps {
+    type Future = BoxFuture<'static, Result<Option<SessionOwner>, StoreError>>;
+
+    fn owner(&self, _: SessionHash, _: UnixTime) -> Self::Future {
+        Box::pin(ready(Ok(None)))
+    }
+
+    fn bind(&self, _: SessionHash, _: SessionOwner, _: UnixTime) -> Self::Future {
+        let keeps = *self;
+        Box::pin(async move {
+            match keeps {
+                Self::Never => pending().await,
+                Self::Nothing => Ok(None),
+                Self::Panics => panic!("bind"),
+            }
+        })
+    }
+
+    fn forget(&self, _: SessionHash) -> Self::Future {
+        Box::pin(ready(Ok(None)))
+    }
+}
+
+/// A stream whose head nobody sees has no end to tell.
+#[tokio::test]
+async fn an_answer_that_is_held_back_ends_no_stream() {
+    let issuer = TestIssuer::start().unwrap();
+    let initialize = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#;
+    for (keeps, told) in [
+        (Keeps::Never, "initialize error ok - true"),
+        (Keeps::Nothing, "initialize error store_unavailable - false"),
+        (Keeps::Panics, "initialize error internal - false"),
+    ] {
+        let house = House::new(active());
+        let stack = AuthStack::new(
+            JwtValidator::new(issuer.url(), RESOURCE).unwrap(),
+            StaticJwks::from_json(issuer.url(), issuer.jwks().as_bytes()).unwrap(),
+            ResourceMetadata::new(RESOURCE, [issuer.url()]).unwrap(),
+            policy_fn(|_| Decision::allow()),
+        )
+        .with_sessions(keeps)
+        .cut_answers()
+        .with_audit(Arc::clone(&house.audit));
+        let opens = service_fn(|_: Request<McpBody>| {
+            let response = Response::builder()
+                .header("content-type", "text/event-stream")
+                .header("mcp-session-id", "s-1");
+            let body = BodyExt::boxed(Full::from("data: 1\n\n"));
+            ready(Ok::<_, Infallible>(response.body(body).unwrap()))
+        });
+        let mut request = post(initialize);
+        let bearer = issuer.token(&issuer.claims().audience(RESOURCE));
+        let headers = request.headers_mut();
+        headers.insert("authorization", format!("Bearer {bearer}").parse().unwrap());
+        headers.insert("host", HeaderValue::from_static("mcp.example"));
+        // Kept for a while after a panic, as a layer outside that catches it keeps it.
+        let mut answer =
+            Box::pin(AssertUnwindSafe(stack.layer(opens).oneshot(request)).catch_unwind());
+        let _ = (&mut answer).now_or_never();
+        drop(answer);
+        assert_eq!(house.audited(), [told], "{keeps:?}");
+    }
 }

@@ -24,9 +24,10 @@ pub(super) struct End {
     pub(super) at: Option<Instant>,
 }
 
-/// Tells the sink; where a guarded stream is the answer, once more when that ends.
+/// Tells the sink; where a guarded stream is the answer, and passed, once more when that ends.
 pub(super) fn tell(started: Started, facts: &mut Facts, trail: Option<AuthTrail>, end: End) {
-    let Some(trail) = trail.filter(|_| facts.has_stream()) else {
+    let passed = end.decision == AuditDecision::Allow;
+    let Some(trail) = trail.filter(|_| passed && facts.has_stream()) else {
         // Made where the sink takes it: an event is large.
         return started.config.sink.record(started.event(facts, &end));
     };
