@@ -3,7 +3,7 @@
 use std::{
     fmt, mem,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -44,7 +44,9 @@ pub(crate) struct Facts {
     pub(crate) revocation: Option<AuditRevocation>,
     /// What the limits said.
     pub(crate) rate_limit: Option<AuditRateLimit>,
-    /// How long the service behind took to answer.
+    /// When the service behind was called, where anybody wants to know.
+    pub(crate) called: Option<Instant>,
+    /// How long it took to answer.
     pub(crate) upstream: Option<Duration>,
     stream: Stream,
 }
@@ -94,6 +96,13 @@ impl Facts {
         self.add_rate_limit(others.rate_limit);
         if matches!(self.stream, Stream::None) {
             self.stream = others.stream;
+        }
+    }
+
+    /// Where the service behind was called, and no answer of its was noted: it took until now.
+    pub(crate) fn end_upstream(&mut self) {
+        if self.upstream.is_none() {
+            self.upstream = self.called.map(|called| called.elapsed());
         }
     }
 

@@ -100,7 +100,6 @@ where
                 key: None,
                 filter: None,
                 guarded: None,
-                called: None,
             },
         }
     }
@@ -180,7 +179,8 @@ where
             leaving,
             ..
         } = self;
-        let facts = &leaving.recorder.facts;
+        let is_heard = leaving.recorder.is_heard();
+        let facts = &mut leaving.recorder.facts;
         let extensions = &mut head.extensions;
         make_room(extensions);
         if let Some(token) = &facts.token {
@@ -192,7 +192,7 @@ where
         if let Some(granted) = granted.take() {
             extensions.insert(granted);
         }
-        leaving.called = leaving.recorder.is_heard().then(Instant::now);
+        facts.called = is_heard.then(Instant::now);
         Request::from_parts(head, mem::take(message))
     }
 

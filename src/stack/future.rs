@@ -132,7 +132,7 @@ where
                     match ready!(future.poll(context)) {
                         Ok(response) => watch.0.answered(gates, response),
                         Err(error) => {
-                            watch.0.failed();
+                            watch.0.recorder.failed();
                             return Poll::Ready(Err(error));
                         }
                     }

@@ -33,8 +33,6 @@ pub(super) struct Leaving<A: Stores> {
     pub(super) key: Option<UpstreamKey>,
     pub(super) filter: Option<Box<Filter>>,
     pub(super) guarded: Option<Box<Guarded<A::Revocations>>>,
-    /// When the service behind was called, where anybody wants to know.
-    pub(super) called: Option<Instant>,
 }
 
 /// A list of which nothing is shown before it is whole.
@@ -155,16 +153,10 @@ impl<A: Stores> Leaving<A> {
         response
     }
 
-    /// The service behind failed without an answer.
-    pub(super) fn failed(&mut self) {
-        self.note_time();
-        self.recorder.failed();
-    }
-
     /// Notes how long the service behind took until now.
     #[inline]
     fn note_time(&mut self) -> Option<Instant> {
-        let called = self.called?;
+        let called = self.recorder.facts.called?;
         let now = Instant::now();
         self.recorder.facts.upstream = Some(now.saturating_duration_since(called));
         Some(now)

@@ -251,13 +251,20 @@ async fn rule_09_whoever_goes_away_is_recorded_wherever_the_request_was() {
         }
         assert!(house.audit.events().is_empty(), "{what}");
         drop(future);
-        assert_eq!(told(&only(&house)), expected, "{what}");
+        let event = only(&house);
+        assert_eq!(told(&event), expected, "{what}");
+        assert_eq!(event.upstream().is_some(), was_asked(&house), "{what}");
     }
     // Handed in, and never waited for.
     let house = House::new();
     let mut service = house.service.clone();
     drop(service.ready().await.unwrap().call(call()));
     assert!(only(&house).is_cancelled());
+}
+
+/// Whether the request reached the service behind.
+fn was_asked(house: &House) -> bool {
+    !house.seen().is_empty()
 }
 
 fn panicking_upstream(plan: &mut Plan) {
@@ -332,7 +339,9 @@ async fn rule_09_a_panic_is_recorded_as_a_fault_of_ours_however_it_is_caught() {
         let house = House::with(change);
         let task = tokio::spawn(house.service.clone().oneshot(ask()));
         assert!(task.await.unwrap_err().is_panic(), "{what}");
-        assert_eq!(told(&only(&house)), expected, "{what}: in a task");
+        let event = only(&house);
+        assert_eq!(told(&event), expected, "{what}: in a task");
+        assert_eq!(event.upstream().is_some(), was_asked(&house), "{what}");
 
         // By a layer outside, which drops the future only later.
         let house = House::with(change);
@@ -366,4 +375,56 @@ async fn rule_09_an_event_is_there_when_the_head_is_and_no_second_one_follows() 
     let events = house.audit.events();
     let passed = events.iter().filter(|it| it.decision().as_str() == "allow");
     assert_eq!((passed.count(), events.len()), (51, 101));
+}
+
+#[tokio::test]
+async fn rule_09_an_answer_that_does_not_pass_is_one_event_and_no_stream() {
+    let get = || request("GET", &reader(), "");
+    let list = || {
+        post(
+            &reader(),
+            r#"{"jsonrpc":"2.0","id":7,"method":"tools/list"}"#,
+        )
+    };
+    let rows: [(&str, u16, &str, &str, Request<Body>); 5] = [
+        (
+            "a stream that asks for a key",
+            401,
+            "text/event-stream",
+            "identity",
+            get(),
+        ),
+        (
+            "a stream that is encoded",
+            200,
+            "text/event-stream",
+            "gzip",
+            get(),
+        ),
+        (
+            "a list that is encoded",
+            200,
+            "application/json",
+            "gzip",
+            list(),
+        ),
+        ("a list of another type", 200, "text/plain", "", list()),
+        ("an upgrade", 101, "text/event-stream", "", get()),
+    ];
+    for (what, status, media_type, encoding, request) in rows {
+        let house = House::with(|plan| {
+            plan.upstream = answering(move |_| {
+                let response = Response::builder()
+                    .status(status)
+                    .header("content-type", media_type)
+                    .header("content-encoding", encoding);
+                response.body(Full::from("data: 1\n\n").boxed()).unwrap()
+            });
+        });
+        let answer = house.send(what, request).await;
+        assert_eq!(answer.status, 502, "{what}");
+        let event = only(&house);
+        assert_eq!(event.reason().as_str(), "upstream_error", "{what}");
+        assert!(event.upstream().is_some(), "{what}");
+    }
 }

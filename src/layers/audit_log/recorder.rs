@@ -130,6 +130,7 @@ impl Recorder {
 
     #[inline]
     fn end(&mut self, end: End) {
+        self.facts.end_upstream();
         match (self.started.take(), self.trail.take()) {
             (Some(started), trail) => {
                 if let Some(trail) = &trail {

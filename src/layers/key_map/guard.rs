@@ -5,7 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Instant,
 };
 
@@ -56,12 +56,33 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let extensions = request.extensions();
         GuardFuture {
-            timed: trail(extensions).map(|trail| (trail.clone(), Instant::now())),
+            timed: trail(extensions).cloned().map(Timed::new),
             config: Arc::clone(&self.config),
             key: self.key.take(),
             asked: extensions.get::<McpRequest>().cloned(),
             future: self.inner.call(request),
         }
+    }
+}
+
+/// Notes how long the service behind took until this is dropped.
+struct Timed {
+    trail: AuthTrail,
+    called: Instant,
+}
+
+impl Timed {
+    fn new(trail: AuthTrail) -> Self {
+        Self {
+            trail,
+            called: Instant::now(),
+        }
+    }
+}
+
+impl Drop for Timed {
+    fn drop(&mut self) {
+        self.trail.set_upstream(self.called.elapsed());
     }
 }
 
@@ -71,8 +92,7 @@ pin_project! {
         config: Arc<Config<U>>,
         key: Option<UpstreamKey>,
         asked: Option<McpRequest>,
-        // Where the time is noted, and since when.
-        timed: Option<(AuthTrail, Instant)>,
+        timed: Option<Timed>,
         #[pin]
         future: F,
     }
@@ -88,10 +108,13 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let answer = ready!(this.future.poll(context));
-        if let Some((trail, called)) = this.timed {
-            trail.set_upstream(called.elapsed());
-        }
+        // Goes with a panic, before the audit log outside is told of that.
+        let timed = this.timed.take();
+        let Poll::Ready(answer) = this.future.poll(context) else {
+            *this.timed = timed;
+            return Poll::Pending;
+        };
+        drop(timed);
         let mut response = match answer {
             Ok(response) => response,
             Err(error) => return Poll::Ready(Err(error)),
