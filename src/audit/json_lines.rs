@@ -446,6 +446,12 @@ mod tests {
         assert_eq!(lines.write(&batch[2..]), 0);
         assert_eq!(paper.users(), ["one", "(torn)", "six"]);
 
+        // All but the last newline: the next line begins with it, and nothing of the event is missing.
+        *paper.script.lock().unwrap() = vec![Some(line - 1), None];
+        assert_eq!(lines.write(&batch[..1]), 0);
+        assert_eq!(lines.write(&batch[1..2]), 0);
+        assert_eq!(paper.users()[3..], ["one", "two"]);
+
         let sink = JsonLinesSink::new(paper.clone()).unwrap();
         *paper.script.lock().unwrap() = vec![None];
         allow(&sink, "lost");

@@ -34,8 +34,9 @@ impl<W: Write> Lines<W> {
         let mut ends = Vec::with_capacity(batch.len());
         for event in batch {
             event.write_json(&mut self.text);
-            self.text.push(b'\n');
+            // Without its newline: where that alone is missing, the next line begins with it.
             ends.push(self.text.len());
+            self.text.push(b'\n');
         }
         let (written, outcome) = self.write_text();
         if written > 0 {
