@@ -44,6 +44,11 @@ async fn trap_08_a_stream_and_an_end_are_asked_for_without_a_message() {
             .refuses(method, replay(method, &carol()), &expected)
             .await;
     }
+    // `Connection` takes the session off on the way, and with it what is asked of the session.
+    let taken_off = replay("GET", &reader()).and("connection", "mcp-session-id");
+    let (seen, _) = house.passes("session taken off", taken_off).await;
+    assert!(!seen.headers.contains_key("mcp-session-id"));
+    assert!(!seen.headers.contains_key("last-event-id"));
     for (method, action) in METHODS {
         let (seen, event) = house.passes(method, replay(method, &reader())).await;
         assert_eq!(seen.method, method);

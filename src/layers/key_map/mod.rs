@@ -24,7 +24,8 @@
 //!    or another sign for `-`, a leading `http-`, a doubled `x-`, a trailing `-`): `Authorization`,
 //!    `Proxy-Authorization`, the key's header, every `x-mcp-*-authorization`, the identity headers
 //!    of proxies, and headers that name another method (`X-HTTP-Method-Override`). `Connection` and
-//!    what it names are removed too, so that no hop behind can be told to drop the key.
+//!    what it names are removed too, so that no hop behind can be told to drop the key; where it
+//!    names `Mcp-Session-Id`, `Last-Event-ID` goes as well.
 //! 4. On the way back no header and no trailer holds the injected key; `WWW-Authenticate` is
 //!    removed, and a 401 becomes 502: clients would take both for ours, and log in again in vain.
 //!    [`with_upstream_challenges`](KeyMapLayer::with_upstream_challenges) lets both pass.

@@ -88,6 +88,10 @@ pub(super) fn strip(headers: &mut HeaderMap, key_header: &str) {
                 let names = field.to_str().unwrap_or_default().split(',');
                 doomed.extend(names.filter_map(|name| HeaderName::try_from(name.trim()).ok()));
             }
+            // What is asked of a session would else be asked of nobody's.
+            if doomed.iter().any(|name| name == "mcp-session-id") {
+                doomed.push(HeaderName::from_static("last-event-id"));
+            }
             doomed.push(header::CONNECTION);
         } else if is_forbidden(name, key_header) {
             doomed.push(name.clone());
