@@ -44,6 +44,8 @@ pub(super) struct Entering<B, A: Stores> {
     pub(super) gate: Gate<A>,
     /// When it came in, or went on. No time passes between the gates.
     pub(super) now: UnixTime,
+    /// When its token was last found good.
+    pub(super) admitted: UnixTime,
     pub(super) granted: Option<Granted>,
     /// What its answer will be held against, as far as it is known. The recorder knows the caller,
     /// and what is asked.
@@ -59,6 +61,8 @@ pub(super) enum Gate<A: Stores> {
     ),
     Revocation(<A::Revocations as RevocationStore>::Future),
     Message,
+    /// The body was late, and is there. Boxed, because it is rare.
+    Again(Box<(<A::Revocations as RevocationStore>::Future, Bytes)>),
     Session(<A::Sessions as SessionStore>::Future),
     Limit(Takes<A::Limits>),
     Key(<A::UpstreamKeys as KeyStore<UpstreamKeyId>>::Future),
@@ -92,6 +96,7 @@ where
             message: McpBody::default(),
             gate: Gate::Origin,
             now,
+            admitted: now,
             granted: None,
             leaving: Leaving {
                 recorder: Recorder::default(),
@@ -148,7 +153,13 @@ where
                         reading.poll(context, &gates.messages)
                     });
                     judged(&gates.messages.common, body)
-                        .and_then(|body| self.read(gates, head, body))
+                        .and_then(|body| self.has_body(gates, head, body))
+                }
+                Gate::Again(asked) => {
+                    let (question, body) = &mut **asked;
+                    let answer = ready!(Pin::new(question).poll(context));
+                    let body = mem::take(body);
+                    self.checked_again(gates, head, answer, body)
                 }
                 Gate::Session(question) => {
                     let answer = ready!(Pin::new(question).poll(context));

@@ -4,6 +4,7 @@ mod body;
 mod enter;
 mod future;
 mod gates;
+mod late;
 mod leave;
 mod off;
 mod pass;
@@ -40,6 +41,9 @@ use crate::{
 /// sessions, policy, the filter of lists and the guard of streams are always there; the rest is
 /// added. The inner service takes requests with an [`McpBody`](crate::McpBody) and sees the caller as
 /// [`VerifiedToken`](crate::VerifiedToken) in their extensions, never the token.
+///
+/// A body may come a minute after its head. After more than a second the end of the token and
+/// revocations are asked about again, before anything of the message is judged.
 ///
 /// ```
 /// use mcp_auth::{AuthStack, Decision, JwtValidator, ResourceMetadata, StaticJwks, policy_fn};

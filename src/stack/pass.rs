@@ -125,11 +125,7 @@ where
         head: &mut Parts,
         answer: Result<Revocation, StoreError>,
     ) -> Result<(), Stop<'g>> {
-        if let Some(config) = &gates.revocation {
-            let (outcome, answer) = config.judge(answer);
-            self.leaving.recorder.facts.revocation = Some(outcome);
-            judged(&config.common, answer)?;
-        }
+        self.is_active(gates, answer)?;
         self.unrevoked(gates, head)
     }
 
@@ -140,6 +136,7 @@ where
         } = head;
         let common = &gates.messages.common;
         if judged(common, expects_message(method, headers))? {
+            self.admitted = self.now;
             self.gate = Gate::Message;
             return Ok(());
         }

@@ -2,9 +2,17 @@
 
 use std::time::Duration;
 
-use mcp_auth::{UnixTime, testing::ClaimsBuilder};
+use bytes::Bytes;
+use futures_util::{FutureExt, poll, stream};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use mcp_auth::{Clock, UnixTime, testing::ClaimsBuilder};
+use tokio::sync::oneshot;
+use tower::ServiceExt;
 
-use crate::house::{House, ISSUER, NOW, No, RequestExt, alice, bad_token, call, post, request};
+use crate::house::{
+    House, ISSUER, NOW, No, RequestExt, alice, bad_token, call, call_body, post, request,
+};
 
 fn revoked(user: &str) -> No {
     bad_token("revoked", "The access token was revoked").by(user)
@@ -183,4 +191,48 @@ async fn rule_07_until_the_token_would_be_refused_anyway() {
     house
         .refuses("expired", call(&token, "get_note"), &expected)
         .await;
+}
+
+/// Whether a call whose body is late reaches the service, by its status and what is recorded.
+async fn late(house: &House, meanwhile: impl FnOnce(&House)) -> (u16, String, Option<String>) {
+    let (sends, comes) = oneshot::channel();
+    let body = stream::once(async { Ok(Frame::data(comes.await.unwrap())) });
+    let mut request = call(
+        &ISSUER.token(&good().made_at(Clock::now(&house.clock))),
+        "get_note",
+    );
+    *request.body_mut() = BodyExt::boxed_unsync(StreamBody::new(body));
+    let mut answer = house.service.clone().oneshot(request);
+    assert!(poll!(&mut answer).is_pending());
+    meanwhile(house);
+    sends.send(Bytes::from(call_body("1", "get_note"))).unwrap();
+    let answer = answer.now_or_never().unwrap().unwrap();
+    let event = house.audit.events().pop().unwrap();
+    let revocation = event.revocation().map(|it| it.as_str().to_owned());
+    let reason = event.reason().as_str().to_owned();
+    (answer.status().as_u16(), reason, revocation)
+}
+
+#[tokio::test]
+async fn rule_07_though_the_token_was_good_when_the_body_began_to_come() {
+    let house = House::new();
+    let seconds = |seconds| move |it: &House| it.clock.advance(Duration::from_secs(seconds));
+    let outcome = |status, reason: &str, revocation: &str| {
+        (status, reason.to_owned(), Some(revocation.to_owned()))
+    };
+    let passed = outcome(200, "ok", "active");
+    assert_eq!(late(&house, |_| {}).await, passed);
+    assert_eq!(late(&house, seconds(50)).await, passed);
+    // It is good for 300 s, and 30 s of leeway.
+    assert_eq!(late(&house, seconds(329)).await, passed);
+    let expired = outcome(401, "expired", "active");
+    assert_eq!(late(&house, seconds(330)).await, expired);
+    let revoked = outcome(401, "revoked", "revoked");
+    let revoke = |it: &House| {
+        it.clock.advance(Duration::from_secs(1));
+        it.revocations
+            .revoke_token(ISSUER.url(), "t-1", UnixTime::MAX);
+    };
+    assert_eq!(late(&house, revoke).await, revoked);
+    assert_eq!(house.seen().len(), 3);
 }

@@ -112,10 +112,20 @@ impl<K> Gate<K> {
         let verified = self.verified(answer, unverified.token(), *now, |key| {
             unverified.verify(key)
         })?;
-        if self.common().now() >= self.config.validator.refused_from(&verified) {
+        self.check_again(&verified, self.common().now())?;
+        Ok(verified)
+    }
+
+    /// Whether a token that was good when it came in is good still.
+    pub(crate) fn check_again(
+        &self,
+        token: &VerifiedToken,
+        now: UnixTime,
+    ) -> Result<(), Rejection> {
+        if now >= self.config.validator.refused_from(token) {
             return Err(self.refusals.invalid(TokenError::new(Reason::Expired)));
         }
-        Ok(verified)
+        Ok(())
     }
 
     /// Verifies `token` with the key that was answered, and remembers it.
