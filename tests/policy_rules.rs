@@ -509,7 +509,7 @@ fn a_template_is_compared_as_it_stands() {
 fn no_spelling_of_a_uri_evades_the_stricter_rule() {
     let policy = read(
         r#"{"resources":{"*":[],"file:///*":[],"file:///secret/*":["admin"],"file:///one.txt":["admin"],
-            "notes://a@b/*":["admin"],"https://h/*":["admin"],"https://h/free":[],"https://h/free/*":["admin"],"https://h/find?q=*":[],"https://h/find":["admin"],
+            "notes://a@b/*":["admin"],"memo:///*":[],"memo://a/*":["admin"],"https://h/*":["admin"],"https://h/free":[],"https://h/free/*":["admin"],"https://h/find?q=*":[],"https://h/find":["admin"],
             "file:///all":["admin"],"file:///all/*":[],"db://prod/*":["admin"],"file:///c%3A/*":["admin"],"file:///my%20docs/*":["admin"]}}"#,
     );
     for (uri, expected) in [
@@ -537,6 +537,10 @@ fn no_spelling_of_a_uri_evades_the_stricter_rule() {
         ("db://u@prod:5432", needs("admin")),
         ("db://prod:5432/x?a", needs("admin")),
         ("db://prod2:5432/x", allow("")),
+        ("notes:///a@b/x", needs("admin")),
+        ("notes:///a@c/x", allow("")),
+        ("memo:///b", allow("")),
+        ("memo:///", allow("")),
         ("https://h", needs("admin")),
         ("https://h?a=b", needs("admin")),
         ("https://h/free", allow("")),

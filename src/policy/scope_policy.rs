@@ -28,8 +28,8 @@ use crate::{
 /// (`FILE:`, `https://h:443`), or with user information. Else URIs and rules are compared with their
 /// escapes decoded; and unless a rule names the very URI, the rules for what else some servers read
 /// must hold too, where they are more specific: the URI without its query and fragment, for a file
-/// without its host, for `db://user@Host:1` and the like by the host's name, and each, unless a rule
-/// names it, with or without a slash at its end.
+/// without its host, for `db://user@Host:1` and the like by the host's name, for `note:///a/b` and the
+/// like as `note://a/b`, and each, unless a rule names it, with or without a slash at its end.
 ///
 /// ```
 /// use mcp_auth::{Access, Claims, Operation, Policy, Requirement, ScopePolicy, UnixTime, VerifiedToken};

@@ -48,8 +48,8 @@ fn is_space(char: char) -> bool {
 }
 
 /// What else some servers read: the URI without its query and fragment; of a file, that without the
-/// host, of others with the name of the host alone. Each with what it is with or without a slash at its
-/// end, which for some names the same.
+/// host, of others with the name of the host alone, or with the path's first segment for a host that is
+/// not there. Each with what it is with or without a slash at its end, which for some names the same.
 pub(super) fn readings(uri: &str) -> impl Iterator<Item = [Cow<'_, str>; 2]> {
     let path = uri.split(['?', '#']).next().unwrap_or(uri);
     let hosted = path.split_once("://").and_then(|(scheme, rest)| {
@@ -58,6 +58,10 @@ pub(super) fn readings(uri: &str) -> impl Iterator<Item = [Cow<'_, str>; 2]> {
             "file" => (!path.is_empty()).then(|| format!("file://{path}")),
             // Of these another port is another server, and what else is not the name is ambiguous.
             "http" | "https" | "ws" | "wss" | "ftp" => None,
+            // Some cut all slashes off in front.
+            _ if authority.is_empty() => path
+                .strip_prefix('/')
+                .map(|path| format!("{scheme}://{path}")),
             _ => {
                 let name = host_name(authority);
                 (name != authority).then(|| format!("{scheme}://{name}{path}"))
@@ -293,6 +297,10 @@ mod tests {
             ]
         );
         assert_eq!(told("db://[::1]"), ["db://[::1]", "db://[::1]/"]);
+        assert_eq!(
+            told("note:///a/b"),
+            ["note:///a/b", "note:///a/b/", "note://a/b", "note://a/b/"]
+        );
     }
 
     #[test]
