@@ -58,13 +58,15 @@ pub(super) fn readings(uri: &str) -> impl Iterator<Item = [Cow<'_, str>; 2]> {
             "file" => (!path.is_empty()).then(|| format!("file://{path}")),
             // Of these another port is another server, and what else is not the name is ambiguous.
             "http" | "https" | "ws" | "wss" | "ftp" => None,
-            // Some cut all slashes off in front.
-            _ if authority.is_empty() => path
-                .strip_prefix('/')
-                .map(|path| format!("{scheme}://{path}")),
             _ => {
                 let name = host_name(authority);
-                (name != authority).then(|| format!("{scheme}://{name}{path}"))
+                // Without a name, some cut off all slashes in front.
+                let path = if name.is_empty() {
+                    path.strip_prefix('/')?
+                } else {
+                    path
+                };
+                (name.is_empty() || name != authority).then(|| format!("{scheme}://{name}{path}"))
             }
         }
     });
@@ -75,7 +77,8 @@ pub(super) fn readings(uri: &str) -> impl Iterator<Item = [Cow<'_, str>; 2]> {
 /// What parsers call the host, without user information and port, in lower case.
 fn host_name(authority: &str) -> String {
     let host = authority.rsplit('@').next().unwrap_or(authority);
-    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    // What is no number is a port to some.
+    let is_port = |port: &str| !port.contains(']');
     let name = match host.rsplit_once(':') {
         Some((name, port)) if is_port(port) => name,
         _ => host,
