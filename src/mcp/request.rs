@@ -214,7 +214,8 @@ impl McpRequest {
         !self.0.body.is_empty()
     }
 
-    /// The bytes of a message's `params.arguments`, a JSON value.
+    /// The bytes of a message's `params.arguments`, a JSON value as it came: what may be said in it
+    /// twice is told at [`Access::arguments`](crate::Access::arguments).
     #[must_use]
     pub fn arguments(&self, message: &Message) -> Option<&[u8]> {
         self.0.body.get(message.arguments.clone()?)

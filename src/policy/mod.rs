@@ -36,7 +36,9 @@ pub struct Access<'a> {
     pub token: &'a VerifiedToken,
     /// What is asked for.
     pub operation: &'a Operation,
-    /// The JSON text of the tool's or prompt's arguments.
+    /// The JSON text of the tool's or prompt's arguments, as it came: a member may stand in it twice,
+    /// or once more in another case. A policy that decides by one refuses that, for the service behind
+    /// may take the other.
     pub arguments: Option<&'a [u8]>,
     /// The revision of the request.
     pub version: ProtocolVersion,
