@@ -691,3 +691,28 @@ async fn keys_may_be_needed_by_one_server_alone() {
     let response = reqwest::get(gateway.url("/a")).await.unwrap();
     assert_eq!(response.status(), 401);
 }
+
+/// HTTP/2 breaks off an answer to `HEAD` that has a body, and its server does not leave it out.
+#[tokio::test]
+async fn a_head_has_no_body_in_either_version_of_http() {
+    let setup = Setup::new(&[]).await;
+    for only_2 in [false, true] {
+        let client = Client::builder(TokioExecutor::new())
+            .http2_only(only_2)
+            .build_http::<Full<Bytes>>();
+        for (path, expected) in [
+            ("/notes", StatusCode::UNAUTHORIZED),
+            (ROOT, StatusCode::NOT_FOUND),
+            (&format!("{ROOT}/notes"), StatusCode::OK),
+        ] {
+            let request = Request::head(setup.gateway.url(path));
+            let request = request.body(Full::default()).unwrap();
+            let response = soon("an answer", client.request(request)).await.unwrap();
+            assert_eq!(response.status(), expected, "{path} {only_2}");
+            let length = response.headers()["content-length"].to_str().unwrap();
+            assert!(length.parse::<u64>().unwrap() > 0, "{path} {only_2}");
+            let body = soon("the end", response.into_body().collect()).await;
+            assert!(body.unwrap().to_bytes().is_empty(), "{path} {only_2}");
+        }
+    }
+}
