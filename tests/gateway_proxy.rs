@@ -15,7 +15,7 @@ mod support;
 use std::{
     collections::BTreeMap,
     fs::OpenOptions,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, PipeReader, Read, Write},
     path::PathBuf,
     process::Command,
     sync::{Arc, Mutex},
@@ -730,18 +730,7 @@ async fn one_who_reads_neither_the_audit_log_nor_the_errors_holds_up_no_end() {
     let mut process = gateway.spawn().unwrap();
     // The command holds the pipe's other end: without it the reading ends with the gateway.
     drop(gateway);
-    let url = tokio::task::spawn_blocking(move || {
-        let mut lines = BufReader::new(reader);
-        let mut line = String::new();
-        while lines.read_line(&mut line).unwrap() > 0 {
-            if let Some(url) = line.strip_prefix("listening on ") {
-                return Some((url.trim().to_owned(), lines));
-            }
-            line.clear();
-        }
-        None
-    });
-    let (url, _unread) = soon("the address", url).await.unwrap().unwrap();
+    let (url, _unread) = soon("the address", address(reader)).await;
     let client = reqwest::Client::new();
     for _ in 0..400 {
         let response = soon("an answer", client.get(format!("{url}/mcp")).send()).await;
@@ -756,6 +745,56 @@ async fn one_who_reads_neither_the_audit_log_nor_the_errors_holds_up_no_end() {
     let took = told.elapsed();
     assert!(took < Duration::from_secs(10), "{took:?}");
     assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn one_who_does_not_read_the_errors_holds_up_neither_requests_nor_the_end() {
+    let issuer = TestIssuer::start().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut gateway = command();
+    gateway
+        .args(["--listen", "127.0.0.1:0", "--issuer", issuer.url()])
+        .args(["--upstream", "http://127.0.0.1:9", "--no-key-map"])
+        .args(["--audience", AUDIENCE])
+        .stderr(writer);
+    let mut process = gateway.spawn().unwrap();
+    // The command holds the pipe's other end: without it the reading ends with the gateway.
+    drop(gateway);
+    let (url, _unread) = soon("the address", address(reader)).await;
+    let claims = issuer.claims().subject("alice").audience(AUDIENCE);
+    let token = issuer.token(&claims);
+    // Each has a line of 150 bytes at least, and a pipe holds 64 KiB.
+    let client = reqwest::Client::new();
+    for _ in 0..600 {
+        let request = client.get(format!("{url}/mcp")).bearer_auth(&token);
+        let response = soon("an answer", request.send()).await.unwrap();
+        assert_eq!(response.status(), 502);
+    }
+
+    let told = Instant::now();
+    let pid = process.id().unwrap().to_string();
+    let signal = Command::new("kill").args(["-s", "TERM", &pid]).status();
+    assert!(signal.unwrap().success());
+    let status = soon("the end", process.wait()).await.unwrap();
+    let took = told.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(status.code(), Some(0));
+}
+
+/// Reads up to the line that says where the gateway listens. The rest stays unread.
+async fn address(reader: PipeReader) -> (String, BufReader<PipeReader>) {
+    let found = tokio::task::spawn_blocking(move || {
+        let mut lines = BufReader::new(reader);
+        let mut line = String::new();
+        while lines.read_line(&mut line).unwrap() > 0 {
+            if let Some(url) = line.strip_prefix("listening on ") {
+                return Some((url.trim().to_owned(), lines));
+            }
+            line.clear();
+        }
+        None
+    });
+    found.await.unwrap().unwrap()
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod args;
 mod demo;
 mod ending;
 mod headers;
+mod log;
 mod mount;
 mod notes;
 mod proxy;
@@ -20,47 +21,44 @@ mod wait;
 
 use std::{
     env,
-    fmt::Display,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     iter,
     process::ExitCode,
-    sync::mpsc,
-    thread,
     time::Duration,
 };
 
 use args::{Args, Fault, Refusal};
+use log::Log;
 use mcp_auth::JsonLinesSink;
 use tokio::runtime::Runtime;
-use tracing_subscriber::{
-    filter::{LevelFilter, Targets},
-    fmt,
-    layer::SubscriberExt,
-    util::SubscriberInitExt,
-};
 
-/// How long tasks may take to be dropped at the end, and the last line to be written.
+/// How long tasks may take to be dropped at the end.
 const LAST: Duration = Duration::from_millis(500);
 /// How long the audit log may take to be written at the end.
 const FLUSH: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
-    log_to_stderr();
-    let runtime = match Runtime::new() {
-        Ok(runtime) => runtime,
+    let log = Log::start();
+    let code = match Runtime::new() {
+        Ok(runtime) => run_in(runtime, &log),
         Err(error) => {
-            say(format_args!("no runtime: {error}"));
-            return ExitCode::from(2);
+            log.say(format_args!("no runtime: {error}"));
+            ExitCode::from(2)
         }
     };
-    let outcome = runtime.block_on(run());
+    log.end();
+    code
+}
+
+fn run_in(runtime: Runtime, log: &Log) -> ExitCode {
+    let outcome = runtime.block_on(run(log));
     // What is dropped here may be audited. Nobody waits for a name that is being looked up: that
     // cannot be broken off, and takes as long as the name servers are silent.
     runtime.shutdown_timeout(LAST);
     match outcome {
         Ok(audit) => {
             if let Some(audit) = audit {
-                flush(&audit);
+                flush(&audit, log);
             }
             ExitCode::SUCCESS
         }
@@ -69,14 +67,14 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(Refusal::Fault(fault)) => {
-            say(fault);
+            log.say(fault);
             ExitCode::from(2)
         }
     }
 }
 
 /// Gives the audit log, which is to be flushed once nothing can be audited any more.
-async fn run() -> Result<Option<JsonLinesSink>, Refusal> {
+async fn run(log: &Log) -> Result<Option<JsonLinesSink>, Refusal> {
     let mut args = env::args_os();
     if args.nth(1).is_some_and(|first| first == "revoke") {
         revoke::run(iter::once("gateway revoke".into()).chain(args)).await?;
@@ -95,56 +93,29 @@ async fn run() -> Result<Option<JsonLinesSink>, Refusal> {
     // a signal ends the process by itself.
     let stop = serve::signalled().map_err(|error| Fault::new("signals", error))?;
     for notice in gateway.notices {
-        say(notice);
+        log.say(notice);
     }
     if let Ok(addr) = gateway.listener.local_addr() {
-        say(format_args!("listening on http://{addr}"));
+        log.say(format_args!("listening on http://{addr}"));
     }
     serve::serve(gateway.listener, gateway.service, stop).await;
     Ok(gateway.audit)
 }
 
 /// Ends the audit log, and says what it lacks.
-fn flush(audit: &JsonLinesSink) {
+fn flush(audit: &JsonLinesSink, log: &Log) {
     let is_in_time = audit.flush(FLUSH);
     let (lost, waiting) = (audit.dropped(), audit.waiting());
-    let last = if !is_in_time {
-        format!(
+    if !is_in_time {
+        log.say(format_args!(
             "the audit log could not be written to its end; events that are not in it: up to {}",
             lost + waiting
-        )
+        ));
     } else if lost > 0 {
-        format!("events that are not in the audit log: {lost}")
-    } else {
-        return;
-    };
-    // Standard error may hang as the log does, and on the same pipe: nobody waits long for it.
-    let (said, heard) = mpsc::channel();
-    thread::spawn(move || {
-        say(last);
-        let _ = said.send(());
-    });
-    let _ = heard.recv_timeout(LAST);
-}
-
-/// Writes a line to standard error. Where nobody reads that, there is nobody to tell.
-fn say(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+        log.say(format_args!("events that are not in the audit log: {lost}"));
+    }
 }
 
 fn is_ours(name: &std::ffi::OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b"MCP_PROXY_")
-}
-
-fn log_to_stderr() {
-    let filter = Targets::new()
-        .with_default(LevelFilter::WARN)
-        .with_target("mcp_auth", LevelFilter::INFO);
-    let lines = fmt::layer()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal());
-    tracing_subscriber::registry()
-        .with(lines)
-        .with(filter)
-        .init();
 }
