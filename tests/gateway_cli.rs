@@ -309,6 +309,36 @@ async fn nothing_is_made_when_a_flag_is_wrong() {
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
+/// A process before this one ended in the midst of a line: the disk was full, or it was killed.
+#[tokio::test]
+async fn the_first_event_does_not_end_the_torn_line_of_another_process() {
+    let directory = tempfile::tempdir().unwrap();
+    for (before, expected) in [
+        ("", &[""][..]),
+        ("{\"v\":1}\n", &["{\"v\":1}", ""]),
+        (
+            "{\"v\":1}\n{\"v\":1,\"ti",
+            &["{\"v\":1}", "{\"v\":1,\"ti", ""],
+        ),
+    ] {
+        let audit = directory.path().join(before.len().to_string());
+        fs::write(&audit, before).unwrap();
+        let mut flags = right_but("");
+        flags.extend(["--no-key-map", "--audit-log", audit.to_str().unwrap()]);
+        let mut gateway = Gateway::start(flags, []).await;
+        let response = reqwest::get(gateway.url("/mcp")).await.unwrap();
+        assert_eq!(response.status(), 401);
+        gateway.signal("TERM").await;
+        assert_eq!(gateway.ended().await.code(), Some(0));
+        let text = fs::read_to_string(&audit).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        let (event, others) = lines.split_last().unwrap();
+        assert_eq!(others, &expected[..expected.len() - 1], "{text}");
+        let event: serde_json::Value = serde_json::from_str(event).expect(&text);
+        assert_eq!(event["reason"], "no_token");
+    }
+}
+
 #[tokio::test]
 async fn a_flag_beats_its_twin() {
     let mut flags = right_but("");

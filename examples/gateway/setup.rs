@@ -3,7 +3,7 @@
 use std::{
     env,
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -146,14 +146,31 @@ fn audit_sink(path: PathBuf) -> Result<JsonLinesSink, Fault> {
     let writer: Box<dyn Write + Send> = if path.as_os_str() == "-" {
         Box::new(io::stdout())
     } else {
-        let file = File::options()
-            .append(true)
-            .create(true)
-            .open(&path)
-            .map_err(|error| {
-                Fault::new("--audit-log", format_args!("{}: {error}", path.display()))
-            })?;
+        let file = audit_file(&path).map_err(|error| {
+            Fault::new("--audit-log", format_args!("{}: {error}", path.display()))
+        })?;
         Box::new(file)
     };
     JsonLinesSink::new(writer).map_err(|error| Fault::new("--audit-log", error))
+}
+
+/// The file, at the start of a line: a process that ended in the midst of one, as on a full disk,
+/// takes no event of this one along.
+fn audit_file(path: &Path) -> io::Result<File> {
+    let mut file = File::options().append(true).create(true).open(path)?;
+    if file.metadata()?.is_file() && is_torn(path).unwrap_or(false) {
+        file.write_all(b"\n")?;
+    }
+    Ok(file)
+}
+
+/// Whether the last line of a file lacks its end. One that may not be read cannot be asked.
+fn is_torn(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let mut last = [b'\n'];
+    if file.seek(SeekFrom::End(0))? > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    Ok(last != *b"\n")
 }
