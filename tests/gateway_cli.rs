@@ -220,6 +220,31 @@ async fn a_wrong_key_map_is_named_and_its_keys_are_not_shown() {
     refused("--key-map-file", &flags, &[]).await;
 }
 
+/// The variables for the map and for the file that holds it have nearly one name.
+#[tokio::test]
+async fn a_key_map_in_the_place_of_its_file_is_named_and_not_shown() {
+    let one = r#"{"alice":"secret-of-alice"}"#;
+    let two = r#" {"alice":"secret-of-alice","bob":"secret-of-bob"}"#;
+    let rules = r#"[{"match":{"sub":"alice"},"keys":[{"key":"secret-of-alice"}]}]"#;
+    for map in [one, two, rules] {
+        let mut flags = right_but("");
+        flags.extend(["--key-map-file", map]);
+        let said = refused("--key-map-file", &flags, &[]).await;
+        assert!(said.contains("MCP_PROXY_KEY_MAP"), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+
+        let twin = [("MCP_PROXY_KEY_MAP_FILE", map)];
+        let said = refused("--key-map-file", &right_but(""), &twin).await;
+        assert!(!said.contains("secret"), "{said}");
+
+        let mount = format!("/a=http://127.0.0.1:9,audience=a,key-map={map}");
+        let mut flags = right_but("");
+        flags.extend(["--no-key-map", "--mount", &mount]);
+        let said = refused("--mount: /a: key-map", &flags, &[]).await;
+        assert!(!said.contains("secret"), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn what_may_be_a_key_is_not_shown() {
     for wrong in ["authorization: Bearer secret-key", "Bearer secret-key"] {

@@ -177,6 +177,18 @@ pub(crate) enum KeySource {
     Environment,
 }
 
+impl KeySource {
+    /// The file of that name. Who gives the key map itself in its place would read his keys in the
+    /// log, where files that cannot be opened are named.
+    pub(crate) fn file(path: PathBuf) -> Result<Self, &'static str> {
+        let name = path.as_os_str().as_encoded_bytes().trim_ascii_start();
+        if name.starts_with(b"{") || name.starts_with(b"[") {
+            return Err("is to name a file, and holds JSON");
+        }
+        Ok(Self::File(path))
+    }
+}
+
 /// The Redis that several gateways share.
 #[derive(Debug)]
 #[cfg_attr(not(feature = "redis"), allow(dead_code))]
@@ -394,7 +406,12 @@ fn key_source(
     in_environment: bool,
 ) -> Result<KeySource, Fault> {
     match (file, no_key_map, in_environment) {
-        (Some(file), false, false) => Ok(KeySource::File(file)),
+        (Some(file), false, false) => KeySource::file(file).map_err(|problem| {
+            Fault::new(
+                "--key-map-file",
+                format_args!("{problem}, which {KEY_MAP} is for"),
+            )
+        }),
         (None, false, true) => Ok(KeySource::Environment),
         (None, true, false) => Ok(KeySource::None),
         (None, false, false) => Err(Fault::new(

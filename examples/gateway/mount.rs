@@ -95,7 +95,11 @@ impl ServerArgs {
                 }
                 "resource" => resource.replace(value.to_owned()).is_some(),
                 "policy" => policy.replace(PathBuf::from(value)).is_some(),
-                "key-map" => key_map.replace(PathBuf::from(value)).is_some(),
+                "key-map" => {
+                    let file = KeySource::file(value.into())
+                        .map_err(|problem| place.fault("--key-map-file", problem))?;
+                    key_map.replace(file).is_some()
+                }
                 _ => return Err(place.fault(name, "there is no such part")),
             };
             if value.is_empty() {
@@ -109,7 +113,7 @@ impl ServerArgs {
             return Err(place.fault("--audience", "is needed: each server has its own"));
         }
         let keys = match key_map {
-            Some(file) => KeySource::File(file),
+            Some(file) => file,
             None if may_lack_keys => KeySource::None,
             None => {
                 return Err(place.fault(
