@@ -716,3 +716,25 @@ async fn a_head_has_no_body_in_either_version_of_http() {
         }
     }
 }
+
+/// A server that needs no key may know the header all the same, and take a client's key in it.
+#[tokio::test]
+async fn where_no_key_is_injected_none_of_a_client_passes() {
+    let issuer = TestIssuer::start().unwrap();
+    let upstream = Upstream::start(answer).await;
+    let mount = format!("/a={},audience=x-a", upstream.url());
+    let mut flags = vec!["--issuer", issuer.url(), "--mount", &mount];
+    flags.extend(["--no-key-map", "--key-header", "x-internal-key"]);
+    let gateway = Gateway::start(flags, []).await;
+    let token = issuer.token(&issuer.claims().audience("x-a"));
+    let request = reqwest::Client::new().get(gateway.url("/a"));
+    let request = request.bearer_auth(token).header("x-own", "passes");
+    let request = request.header("x-internal-key", "forged");
+    let request = request.header("X_Internal_Key", "forged");
+    let response = soon("an answer", request.send()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let seen = &upstream.seen()[0];
+    assert_eq!(seen.all("x-own"), ["passes"]);
+    let values: Vec<_> = seen.headers.values().filter(|it| *it == "forged").collect();
+    assert!(values.is_empty(), "{:?}", seen.headers);
+}

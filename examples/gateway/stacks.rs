@@ -8,8 +8,8 @@ use http_body::Body;
 use hyper::body::Incoming;
 use mcp_auth::{
     AuditLogLayer, AuthBody, AuthStack, Decision, JsonLinesSink, Jwks, JwtValidator, KeyHeader,
-    KeyMap, Origins, Policy, Quota, RateLimit, RateLimitLayer, RejectBody, Rejection,
-    ResourceMetadata, RevocationLayer, ScopePolicy, policy_fn,
+    KeyMap, KeyMapLayer, Off, Origins, Policy, Quota, RateLimit, RateLimitLayer, RejectBody,
+    Rejection, ResourceMetadata, RevocationLayer, ScopePolicy, policy_fn,
 };
 use tower::{Layer, service_fn, util::BoxCloneSyncService};
 use zeroize::Zeroizing;
@@ -172,6 +172,8 @@ impl Shared {
             base = base.with_audit(sink.clone());
         }
         let header = self.key_header.clone();
+        let no_keys = KeyMapLayer::<Off>::without_keys().with_header(header.clone());
+        let base = base.with_upstream_keys_layer(no_keys);
         // A part that is left out is another type of stack.
         match (self.limit.clone(), stack.keys) {
             (None, None) => boxed(base.layer(proxy)),

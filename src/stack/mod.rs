@@ -109,7 +109,7 @@ impl<K> AuthStack<K> {
             sessions: SessionGuardLayer::new(MemorySessionStore::new()),
             revocation: None,
             rate_limit: None,
-            keys: KeyMapLayer::of(None),
+            keys: KeyMapLayer::without_keys(),
         }
     }
 }

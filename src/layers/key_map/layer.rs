@@ -26,8 +26,14 @@ impl<U> KeyMapLayer<U> {
         Self::of(Some(store))
     }
 
-    /// The layer of a stack without keys.
-    pub(crate) fn of(store: Option<U>) -> Self {
+    /// Injects nothing, and lets what clients send in the place of a key pass as little as ever: for
+    /// a service that needs no key, and may know the header all the same. `U` is
+    /// [`Off`](crate::Off).
+    pub fn without_keys() -> Self {
+        Self::of(None)
+    }
+
+    fn of(store: Option<U>) -> Self {
         Self {
             config: Config {
                 common: Common::default(),
