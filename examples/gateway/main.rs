@@ -39,15 +39,13 @@ const FLUSH: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let log = Log::start();
-    let code = match Runtime::new() {
+    match Runtime::new() {
         Ok(runtime) => run_in(runtime, &log),
         Err(error) => {
             log.say(format_args!("no runtime: {error}"));
             ExitCode::from(2)
         }
-    };
-    log.end();
-    code
+    }
 }
 
 fn run_in(runtime: Runtime, log: &Log) -> ExitCode {
