@@ -7,10 +7,11 @@ use http::{HeaderMap, HeaderName, header};
 use crate::layers::shared::{has_other_hyphens, with_hyphens};
 
 /// Headers by which proxies tell a service who is calling. Whoever can send one is that somebody.
-const IDENTITY: [&str; 18] = [
+const IDENTITY: [&str; 21] = [
     "client-cert",
     "client-cert-chain",
     "forwarded-user",
+    "teleport-jwt-assertion",
     "x-access-token",
     "x-apigateway-api-userinfo",
     "x-arr-clientcert",
@@ -23,29 +24,33 @@ const IDENTITY: [&str; 18] = [
     "x-forwarded-groups",
     "x-forwarded-preferred-username",
     "x-forwarded-user",
+    "x-id-token",
     "x-jwt-payload",
     "x-serverless-authorization",
     "x-user",
+    "x-userinfo",
 ];
 
 /// The same for whole families.
-const IDENTITY_PREFIXES: [&str; 25] = [
+const IDENTITY_PREFIXES: [&str; 27] = [
     "cf-access-",
     "impersonate-",
     "iv-",
     "oidc-",
     "remote-",
+    "shib-",
     "sm-universalid",
     "sm-user",
     "ssl-client-",
     "tailscale-",
     "x-amzn-oidc-",
     "x-appengine-user-",
-    "x-auth-request-",
+    "x-auth-",
     "x-authenticated-",
     "x-authentik-",
     "x-client-cert",
     "x-consumer-",
+    "x-credential-",
     "x-goog-authenticated-user-",
     "x-goog-iap-jwt-assertion",
     "x-ms-client-principal",
@@ -242,6 +247,13 @@ mod tests {
             "x-forwarded-authorization",
             "x-ms-token-aad-id-token",
             "x-serverless-authorization",
+            "x-userinfo",
+            "X-ID-Token",
+            "x-auth-user",
+            "X-Auth-Email",
+            "X-Credential-Identifier",
+            "teleport-jwt-assertion",
+            "Shib-Identity-Provider",
             "connection",
         ] {
             assert!(!passes(name), "{name}");
