@@ -257,6 +257,45 @@ async fn a_head_beyond_the_bounds_is_431() {
 }
 
 #[tokio::test]
+async fn no_two_readers_see_a_body_end_in_two_places() {
+    let upstream = Upstream::start(|_| async { json("{}") }).await;
+    let served = serve(&upstream.url()).await;
+    let hidden = "GET /hidden HTTP/1.1\r\nHost: h\r\n\r\n";
+    let ask = async |fields: &str, body: &str| {
+        let head = format!("POST /mcp HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+        raw(served.addr, &format!("{head}{body}{hidden}")).await
+    };
+    for fields in [
+        "Content-Length: 2\r\nContent-Length: 40\r\n",
+        "Content-Length: 2, 40\r\n",
+        "Content-Length: +2\r\n",
+        "Content-Length: -1\r\n",
+        "Content-Length: 99999999999999999999\r\n",
+        "Transfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding: chunked, identity\r\n",
+        "Transfer-Encoding : chunked\r\n",
+        "Transfer-Encoding:\r\n chunked\r\n",
+    ] {
+        let answer = ask(fields, "{}").await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{fields}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{fields}: {answer}");
+    }
+    assert_eq!(upstream.seen().len(), 0);
+    // Where both stand, what is in chunks counts, and nothing behind it is a request.
+    for fields in [
+        "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n",
+    ] {
+        let answer = ask(fields, "2\r\n{}\r\n0\r\n\r\n").await;
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{fields}: {answer}");
+        let seen = upstream.seen();
+        assert_eq!(seen.last().unwrap().body, "{}", "{fields}");
+        assert!(seen.iter().all(|it| it.uri == "/mcp"), "{fields}");
+    }
+    assert_eq!(upstream.seen().len(), 2);
+}
+
+#[tokio::test]
 async fn both_versions_of_http_on_one_port() {
     let upstream = Upstream::start(|_| async { json("{}") }).await;
     let served = serve(&upstream.url()).await;
