@@ -140,8 +140,15 @@ impl<B: Body<Data = Bytes>> Body for ListFilterBody<B> {
     fn size_hint(&self) -> SizeHint {
         match &self.state {
             State::Untouched { inner } => inner.size_hint(),
-            State::Json { data, .. } => {
-                SizeHint::with_exact(u64::try_from(data.len()).unwrap_or(u64::MAX))
+            State::Json { data, trailers } => {
+                let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
+                if trailers.is_none() {
+                    return SizeHint::with_exact(length);
+                }
+                // HTTP/1.1 has no trailers after a body whose length it says.
+                let mut at_least = SizeHint::new();
+                at_least.set_lower(length);
+                at_least
             }
             State::Events { .. } => SizeHint::default(),
             State::Ended => SizeHint::with_exact(0),
