@@ -42,7 +42,8 @@ const TIMEOUT: Duration = Duration::from_millis(50);
 /// left, and none of its answers counts: it is asked for its `ROLE` with every question about a
 /// revocation. (A user who may not ask that does not notice.)
 ///
-/// Clones share the connection, which lives on the runtime of the first question.
+/// Clones share the connection, which lives on the runtime of the first question. Outside of a tokio
+/// runtime every question is an error.
 ///
 /// ```
 /// use mcp_auth::{Redis, RedisRateLimitStore, RedisRevocationStore, RedisSessionStore};
@@ -86,13 +87,17 @@ impl Redis {
     /// Begins to connect, so that no caller waits for it. Does nothing outside of a tokio runtime;
     /// the first question does it then.
     pub fn start(&self) {
-        self.kept.shared.waits_for(self.timeout);
         if let Ok(runtime) = Handle::try_current() {
-            self.kept.keeper.get_or_init(|| {
-                let keeping = keep(Arc::clone(&self.kept.shared));
-                runtime.spawn(keeping).abort_handle()
-            });
+            self.start_on(&runtime);
         }
+    }
+
+    fn start_on(&self, runtime: &Handle) {
+        self.kept.shared.waits_for(self.timeout);
+        self.kept.keeper.get_or_init(|| {
+            let keeping = keep(Arc::clone(&self.kept.shared));
+            runtime.spawn(keeping).abort_handle()
+        });
     }
 
     /// Asks over the shared connection. A question whose connection was lost on the way is asked
@@ -102,7 +107,12 @@ impl Redis {
         F: Fn(Connection) -> Fut,
         Fut: Future<Output = RedisResult<T>>,
     {
-        self.start();
+        let Ok(runtime) = Handle::try_current() else {
+            return Err(StoreError::new(
+                "Redis is asked inside a tokio runtime only",
+            ));
+        };
+        self.start_on(&runtime);
         let shared = &self.kept.shared;
         if shared.breaker().is_open() {
             return Err(StoreError::new("Redis does not answer; it is probed"));
@@ -166,4 +176,29 @@ fn is_outage(error: &RedisError) -> bool {
                 | ErrorKind::ClusterConnectionNotFound
                 | ErrorKind::AuthenticationFailed
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use crate::{
+        redis::{Redis, RedisRevocationStore},
+        revocation::RevocationStore,
+        testing::ClaimsBuilder,
+    };
+
+    /// As where a request is handed in before the runtime runs that waits for its response.
+    #[test]
+    fn outside_of_a_runtime_nothing_is_asked() -> Result<(), Box<dyn std::error::Error>> {
+        let store = RedisRevocationStore::new(Redis::from_url("redis://127.0.0.1:1")?);
+        let token = ClaimsBuilder::new().to_verified()?;
+        let answer = store.status(&token).now_or_never().ok_or("an answer")?;
+        let error = answer.err().ok_or("an error")?;
+        assert_eq!(
+            error.to_string(),
+            "Redis is asked inside a tokio runtime only"
+        );
+        Ok(())
+    }
 }
