@@ -100,6 +100,7 @@ impl Facts {
     }
 
     /// Where the service behind was called, and no answer of its was noted: it took until now.
+    #[inline]
     pub(crate) fn end_upstream(&mut self) {
         if self.upstream.is_none() {
             self.upstream = self.called.map(|called| called.elapsed());

@@ -200,8 +200,8 @@ impl AuditEvent {
         self.total
     }
 
-    /// How long of that the service behind took; `None` where it was not asked, or had not answered
-    /// when the request was dropped.
+    /// How long of that the service behind took; `None` where it was not asked. Of single layers,
+    /// [`KeyMapLayer`](crate::KeyMapLayer) tells it.
     #[must_use]
     pub const fn upstream(&self) -> Option<Duration> {
         self.upstream
