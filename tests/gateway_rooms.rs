@@ -15,6 +15,8 @@ mod args;
 mod ending;
 #[path = "../examples/gateway/headers.rs"]
 mod headers;
+#[path = "../examples/gateway/linger.rs"]
+mod linger;
 #[path = "../examples/gateway/mount.rs"]
 mod mount;
 #[path = "../examples/gateway/proxy.rs"]
@@ -42,8 +44,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::stream;
 use http::{Method, Request, Response, StatusCode, Version};
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use hyper::body::Frame;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::Value;
 use tokio::{
@@ -56,7 +60,7 @@ use tokio::{
 use tower::{Service, ServiceExt};
 
 use support::{
-    soon,
+    eventually, soon,
     upstream::{Upstream, event_stream, json},
 };
 
@@ -452,4 +456,85 @@ async fn a_body_passes_whole() {
         upstream.seen()[0].all("content-length"),
         [(5 << 20).to_string()]
     );
+}
+
+/// Refuses what it is asked without a look at the body.
+#[derive(Clone)]
+struct Refusing;
+
+impl<R> Service<R> for Refusing {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: R) -> Self::Future {
+        let mut response = Response::new(Full::from("no"));
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        ready(Ok(response))
+    }
+}
+
+/// Else one that has much to send, and does not look up before it is sent, sees a reset.
+#[tokio::test]
+async fn a_refusal_is_seen_by_one_who_is_still_sending() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(serve::serve(listener, Refusing, std::future::pending()));
+    let body = vec![b'x'; 4 * 1024 * 1024];
+
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    for _ in 0..5 {
+        let head = format!(
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        soon("all is sent", stream.write_all(&body)).await.unwrap();
+        let mut answer = [0; 12];
+        soon("the answer", stream.read_exact(&mut answer))
+            .await
+            .unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 401");
+        // The rest of the answer: the connection is as good as before.
+        let mut rest = Vec::new();
+        while !rest.ends_with(b"no") {
+            soon("the rest", stream.read_buf(&mut rest)).await.unwrap();
+        }
+    }
+
+    let sent = Arc::new(AtomicUsize::new(0));
+    let pieces: Vec<_> = body.chunks(64 * 1024).map(Bytes::copy_from_slice).collect();
+    let counted = Arc::clone(&sent);
+    let pieces = pieces.into_iter().map(move |piece| {
+        counted.fetch_add(piece.len(), Ordering::Relaxed);
+        Ok::<_, Infallible>(Frame::data(piece))
+    });
+    let pieces = StreamBody::new(stream::iter(pieces));
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http();
+    let request = Request::post(format!("http://{addr}/"))
+        .body(pieces)
+        .unwrap();
+    let response = soon("an answer", client.request(request)).await.unwrap();
+    assert_eq!(response.status(), 401);
+    let is_sent = || (sent.load(Ordering::Relaxed) == body.len()).then_some(());
+    eventually("all is sent", is_sent).await;
+}
+
+/// Who waits to be asked for a body is not asked for one that nobody reads.
+#[tokio::test]
+async fn who_waits_to_be_asked_is_answered_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(serve::serve(listener, Refusing, std::future::pending()));
+    let since = Instant::now();
+    let head = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
+    let answer = raw(addr, head).await;
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    assert!(since.elapsed() < Duration::from_secs(3));
 }

@@ -6,6 +6,7 @@ mod args;
 mod demo;
 mod ending;
 mod headers;
+mod linger;
 mod log;
 mod mount;
 mod notes;

@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::{Either, FutureExt};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, header::EXPECT};
 use http_body::Body;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -32,6 +32,7 @@ use tower_service::Service;
 use crate::{
     ending::{Ending, Phase},
     headers::strip_hop_by_hop,
+    linger::Lingering,
     proxy::BoxError,
 };
 
@@ -60,7 +61,7 @@ pub(crate) fn signalled() -> std::io::Result<impl Future<Output = ()>> {
 /// in flight end, closes streams, and returns within six seconds.
 pub(crate) async fn serve<S, B>(listener: TcpListener, service: S, stop: impl Future<Output = ()>)
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+    S: Service<Request<Lingering>, Response = Response<B>, Error = Infallible>
         + Clone
         + Send
         + Sync
@@ -108,7 +109,7 @@ fn connection<S, B>(
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + Send + 'static
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+    S: Service<Request<Lingering>, Response = Response<B>, Error = Infallible>
         + Clone
         + Send
         + Sync
@@ -133,6 +134,8 @@ where
         } else {
             Phase::Closing
         };
+        let waits = request.headers().contains_key(EXPECT);
+        let request = request.map(|body| Lingering::new(body, waits));
         let front = Arc::clone(&front);
         async move {
             // Here, and not before: by now hyper has read a small body, and nobody waits for it.

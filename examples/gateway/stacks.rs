@@ -5,7 +5,6 @@ use std::{collections::BTreeSet, convert::Infallible, future::ready, sync::Arc};
 use bytes::Bytes;
 use http::{Method, Request, Response, Uri, header};
 use http_body::Body;
-use hyper::body::Incoming;
 use mcp_auth::{
     AuditLogLayer, AuthBody, AuthStack, Decision, JsonLinesSink, Jwks, JwtValidator, KeyHeader,
     KeyMap, KeyMapLayer, Off, Origins, Policy, Quota, RateLimit, RateLimitLayer, RejectBody,
@@ -16,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     args::{Allowed, Fault},
+    linger::Lingering,
     mount::Place,
     proxy::{Proxy, ProxyBody},
     router::{Route, Router},
@@ -24,7 +24,7 @@ use crate::{
 
 /// The stack around one proxy, whatever its parts.
 pub(crate) type GatewayService =
-    BoxCloneSyncService<Request<Incoming>, Response<AuthBody<ProxyBody>>, Infallible>;
+    BoxCloneSyncService<Request<Lingering>, Response<AuthBody<ProxyBody>>, Infallible>;
 
 /// What holds for every server behind the gateway.
 pub(crate) struct Shared {
@@ -211,7 +211,7 @@ pub(crate) fn are_described_apart<'a>(
 
 /// Answers where no server stands.
 fn nowhere(audit: Option<&JsonLinesSink>) -> GatewayService {
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(|request: Request<Lingering>| {
         let mut response = Rejection::not_found(None).into_response::<AuthBody<ProxyBody>>();
         // As each stack does it: the server of HTTP/2 does not.
         if request.method() == Method::HEAD {
@@ -231,7 +231,7 @@ fn nowhere(audit: Option<&JsonLinesSink>) -> GatewayService {
 fn boxed<S>(service: S) -> GatewayService
 where
     S: tower::Service<
-            Request<Incoming>,
+            Request<Lingering>,
             Response = Response<AuthBody<ProxyBody>>,
             Error = Infallible,
             Future: Send + 'static,
