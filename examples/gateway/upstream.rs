@@ -41,8 +41,8 @@ impl Upstream {
         }
         // The client would take a port that it cannot read for none, and ask that of the scheme.
         let port = authority.as_str().strip_prefix(authority.host());
-        let port = port.and_then(|rest| rest.strip_prefix(':'));
-        if port.is_some_and(|port| port.parse::<NonZeroU16>().is_err()) {
+        let is_port = |port: &str| port.parse::<NonZeroU16>().is_ok();
+        if port.is_some_and(|it| !it.is_empty() && !it.strip_prefix(':').is_some_and(is_port)) {
             return Err("has a port that is not from 1 to 65535");
         }
         let path = parts.path_and_query;
@@ -300,6 +300,8 @@ mod tests {
             ),
             ("http://h:0", "has a port that is not from 1 to 65535"),
             ("http://h:", "has a port that is not from 1 to 65535"),
+            ("http://[::1]8000", "has a port that is not from 1 to 65535"),
+            ("http://[::1]x:1", "has a port that is not from 1 to 65535"),
         ] {
             assert_eq!(Upstream::from_url(url).err(), Some(expected), "{url}");
         }

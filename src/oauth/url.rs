@@ -26,8 +26,8 @@ pub(super) fn parse(what: &str, text: &str) -> Result<Uri, ConfigError> {
     }
     // Who reads one that is none would take it for that of the scheme.
     let port = authority.strip_prefix(url.host().unwrap_or(""));
-    let port = port.and_then(|rest| rest.strip_prefix(':'));
-    if port.is_some_and(|port| port.parse::<NonZeroU16>().is_err()) {
+    let is_port = |port: &str| port.parse::<NonZeroU16>().is_ok();
+    if port.is_some_and(|it| !it.is_empty() && !it.strip_prefix(':').is_some_and(is_port)) {
         return Err(wrong("has a port that is not from 1 to 65535"));
     }
     // `Uri` drops a fragment without a word.
@@ -117,6 +117,8 @@ mod tests {
             "https://h:0/mcp",
             "https://h:/mcp",
             "https://[::1]:65536",
+            "https://[::1]8443/mcp",
+            "https://[::1]x:1/mcp",
         ] {
             let error = parse("the resource", url).map_err(|error| error.to_string());
             let expected = format!("the resource {url:?} has a port that is not from 1 to 65535");
