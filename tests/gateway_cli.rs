@@ -281,6 +281,48 @@ async fn a_redis_url_that_is_no_text_is_named_and_not_shown() {
     }
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_value_that_is_no_text_is_named() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    let no_text = OsStr::from_bytes(b"a\xffb");
+    for flag in [
+        "--listen",
+        "--upstream",
+        "--mount",
+        "--issuer",
+        "--jwks-uri",
+        "--audience",
+        "--resource",
+        "--allow-origin",
+        "--allow-host",
+        "--key-header",
+        "--rate-limit",
+        "--revocation-on-error",
+        "--no-key-map",
+    ] {
+        for in_environment in [false, true] {
+            let mut command = command();
+            command.args(right_but(flag));
+            if in_environment {
+                let twin = flag.trim_start_matches('-').replace('-', "_");
+                command.env(format!("MCP_PROXY_{}", twin.to_uppercase()), no_text);
+            } else if flag == "--no-key-map" {
+                continue;
+            } else {
+                command.arg(flag).arg(no_text);
+            }
+            let output = soon("the end", command.output()).await.unwrap();
+            assert_eq!(output.status.code(), Some(2), "{flag}");
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(said.starts_with(flag), "{flag}: {said}");
+            assert!(said.ends_with(": is not UTF-8\n"), "{flag}: {said}");
+            assert_eq!(said.matches('\n').count(), 1, "{flag}: {said}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn yes_and_no_have_many_words() {
     let mut flags = right_but("");

@@ -2,6 +2,7 @@
 //! touching anything.
 
 use std::{
+    any::TypeId,
     ffi::{OsStr, OsString},
     fmt,
     net::SocketAddr,
@@ -11,7 +12,7 @@ use std::{
 
 use clap::{
     Arg, Command, Parser,
-    builder::{BoolishValueParser, TypedValueParser},
+    builder::{BoolishValueParser, StringValueParser, TypedValueParser},
     error::ErrorKind,
 };
 use mcp_auth::{KeyHeader, Quota, Secret};
@@ -95,7 +96,7 @@ struct Flags {
     #[arg(long, env = "MCP_PROXY_KEY_MAP_FILE", value_name = "FILE")]
     key_map_file: Option<PathBuf>,
     /// An upstream for which no key map is given needs no keys.
-    #[arg(long, env = "MCP_PROXY_NO_KEY_MAP", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "MCP_PROXY_NO_KEY_MAP", value_parser = Named(BoolishValueParser::new()))]
     no_key_map: bool,
     /// The header of the upstream key; TEMPLATE holds {key} [default TEMPLATE: {key}, for
     /// authorization: Bearer {key}].
@@ -119,7 +120,7 @@ struct Flags {
         long,
         env = "MCP_PROXY_REDIS_URL",
         value_name = "URL",
-        value_parser = SecretParser,
+        value_parser = secret(),
         hide = cfg!(not(feature = "redis"))
     )]
     redis_url: Option<Secret<String>>,
@@ -328,7 +329,15 @@ fn main_server(
 
 /// Reads flags. What is set in the environment may hold a secret: the help does not show it.
 pub(crate) fn parsed<F: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<F, Refusal> {
-    let command = F::command().mut_args(|flag| flag.hide_env_values(true));
+    let command = F::command().mut_args(|flag| {
+        let is_text = flag.get_value_parser().type_id() == TypeId::of::<String>();
+        let flag = flag.hide_env_values(true);
+        if is_text {
+            flag.value_parser(Named(StringValueParser::new()))
+        } else {
+            flag
+        }
+    });
     let matches = command.try_get_matches_from(args);
     let flags = matches.and_then(|matches| F::from_arg_matches(&matches));
     flags.map_err(|error| match error.kind() {
@@ -338,27 +347,29 @@ pub(crate) fn parsed<F: Parser>(args: impl IntoIterator<Item = OsString>) -> Res
 }
 
 /// Reads a value that no error may show.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SecretParser;
+pub(crate) fn secret() -> impl TypedValueParser<Value = Secret<String>> {
+    Named(StringValueParser::new()).map(Secret::new)
+}
 
-impl TypedValueParser for SecretParser {
-    type Value = Secret<String>;
+/// Names the flag whose value is no text, which the parsers' own error does not.
+#[derive(Clone)]
+struct Named<P>(P);
+
+impl<P: TypedValueParser> TypedValueParser for Named<P> {
+    type Value = P::Value;
 
     fn parse_ref(
         &self,
         command: &Command,
         flag: Option<&Arg>,
         value: &OsStr,
-    ) -> Result<Secret<String>, clap::Error> {
-        match value.to_str() {
-            Some(text) => Ok(Secret::new(text.to_owned())),
-            None => {
-                // The parser's own error does not name the flag.
-                let flag = flag.map(Arg::to_string).unwrap_or_default();
-                let error = format!("{flag}: is not UTF-8");
-                Err(clap::Error::raw(ErrorKind::InvalidUtf8, error).with_cmd(command))
-            }
+    ) -> Result<P::Value, clap::Error> {
+        if value.to_str().is_none() {
+            let flag = flag.map(Arg::to_string).unwrap_or_default();
+            let error = format!("{flag}: is not UTF-8");
+            return Err(clap::Error::raw(ErrorKind::InvalidUtf8, error).with_cmd(command));
         }
+        self.0.parse_ref(command, flag, value)
     }
 }
 

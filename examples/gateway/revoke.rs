@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use clap::Parser;
 use mcp_auth::{JwtValidator, Secret};
 
-use crate::args::{Fault, Refusal, SecretParser, parsed};
+use crate::args::{Fault, Refusal, parsed, secret};
 
 /// Revokes tokens on the Redis that gateways share.
 ///
@@ -20,7 +20,7 @@ struct Flags {
         long,
         env = "MCP_PROXY_REDIS_URL",
         value_name = "URL",
-        value_parser = SecretParser
+        value_parser = secret()
     )]
     redis_url: Secret<String>,
     /// Whose tokens. Repeatable: those of each issuer are revoked.
