@@ -30,7 +30,9 @@ impl Log {
             .with_ansi(io::stderr().is_terminal());
         let filter = Targets::new()
             .with_default(LevelFilter::WARN)
-            .with_target("mcp_auth", LevelFilter::INFO);
+            .with_target("mcp_auth", LevelFilter::INFO)
+            // It warns of what clients do, who may do it as often as they like.
+            .with_target("h2", LevelFilter::ERROR);
         tracing_subscriber::registry()
             .with(traced)
             .with(filter)
