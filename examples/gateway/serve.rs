@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
+    mem,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -74,17 +75,21 @@ where
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     tokio::pin!(stop);
+    let mut accepts = true;
     loop {
         tokio::select! {
             () = &mut stop => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
+                    accepts = true;
                     let connection = connection(stream, service.clone(), phases.clone(), &graceful);
                     connections.spawn(connection);
                 }
                 Err(error) => {
                     // Out of descriptors, most likely: the next try would fail at once as well.
-                    tracing::warn!(%error, "no connection could be accepted");
+                    if mem::replace(&mut accepts, false) {
+                        tracing::warn!(%error, "no connection could be accepted; more are tried");
+                    }
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },
