@@ -173,6 +173,24 @@ impl fmt::Display for StoreError {
     }
 }
 
+/// An error with its causes, as text for a log: a text is escaped there, an error is not. What
+/// repeats its cause is said once.
+pub(crate) fn in_full(error: &dyn Error) -> String {
+    let mut last = error.to_string();
+    let mut text = last.clone();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if said != last {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        last = said;
+        source = cause.source();
+    }
+    text
+}
+
 impl Error for StoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source

@@ -117,6 +117,7 @@ mod keys;
 pub mod layers;
 mod mcp;
 mod oauth;
+mod outage;
 mod policy;
 mod rate;
 #[cfg(feature = "redis")]

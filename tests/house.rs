@@ -316,6 +316,7 @@ fn no_noun_knows_the_layers_or_the_stack() {
         "clock",
         "secret",
         "error",
+        "outage",
         "json",
         "hash",
         "reject",

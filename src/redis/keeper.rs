@@ -21,6 +21,7 @@ use super::{
     patience::in_time,
     url::Address,
 };
+use crate::outage::Outage;
 
 /// How long it may take to connect: several sentinels or nodes may be down.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -41,6 +42,7 @@ pub(super) struct Shared {
     live: watch::Sender<Option<Live>>,
     /// How long the most patient waits for an answer, in microseconds.
     patience: AtomicU64,
+    outage: Outage,
 }
 
 impl Shared {
@@ -50,6 +52,7 @@ impl Shared {
             breaker: Mutex::default(),
             live: watch::Sender::new(None),
             patience: AtomicU64::new(0),
+            outage: Outage::default(),
         }
     }
 
@@ -94,7 +97,9 @@ impl Shared {
 
     pub(super) fn failed(&self, error: &str) {
         if self.breaker().failed() {
-            tracing::warn!(error, "Redis does not answer");
+            if self.outage.begins() {
+                tracing::warn!(error, "Redis does not answer");
+            }
             self.lose(|_| true);
         }
     }
@@ -119,7 +124,7 @@ pub(super) async fn keep(shared: Arc<Shared>) {
     for id in 0.. {
         let connection = connect(&shared).await;
         shared.live.send_replace(Some(Live { id, connection }));
-        if shared.breaker().connected() {
+        if shared.breaker().connected() && shared.outage.ends() {
             tracing::info!("Redis answers again");
         }
         let mut live = shared.live.subscribe();

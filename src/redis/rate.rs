@@ -5,10 +5,7 @@ use std::{
     future::{Future, ready},
     num::NonZeroU32,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,7 +16,8 @@ use super::{
 };
 use crate::{
     clock::UnixTime,
-    error::StoreError,
+    error::{StoreError, in_full},
+    outage::Outage,
     rate::{MemoryRateLimitStore, Quota, RateKey, RateLimitStore, Verdict},
 };
 
@@ -37,7 +35,7 @@ use crate::{
 /// While Redis does not answer, a count of this instance stands in: it goes on from what it last
 /// saw, and says so ([`Verdict::Allowed`]'s `local`). Whom it never saw it gives one unit and the
 /// refill from there on, and no burst. When Redis is back it is told what was taken meanwhile. The
-/// change is logged, once each way. This instance remembers 100,000 counts.
+/// change is logged, once each way, but not more than once in 10 s. This instance remembers 100,000 counts.
 #[derive(Clone)]
 #[must_use]
 pub struct RedisRateLimitStore {
@@ -103,7 +101,7 @@ struct Local {
     judged: MemoryRateLimitStore,
     /// The same without what was only assumed: this is what Redis is told.
     taken: MemoryRateLimitStore,
-    is_alone: AtomicBool,
+    outage: Outage,
 }
 
 impl Local {
@@ -118,7 +116,7 @@ impl Local {
         self.seen.keep(key, quota, whole_at, now);
         self.judged.forget(key);
         self.taken.forget(key);
-        if self.is_alone.load(Ordering::Relaxed) && self.is_alone.swap(false, Ordering::Relaxed) {
+        if self.outage.ends() {
             tracing::info!("limits are shared again");
         }
     }
@@ -132,8 +130,8 @@ impl Local {
         now: UnixTime,
         error: &StoreError,
     ) -> Verdict {
-        if !self.is_alone.swap(true, Ordering::Relaxed) {
-            let error = error as &dyn std::error::Error;
+        if self.outage.begins() {
+            let error = in_full(error);
             tracing::warn!(error, "limits are counted by this instance alone");
         }
         let but_one = quota.interval().saturating_mul(quota.burst().get() - 1);

@@ -186,7 +186,8 @@ where
         let common = &gates.sessions.common;
         let (token, asked) = self.known(common)?;
         let caller = SessionOwner::of(token.principal());
-        judged(common, session_guard::judge(answer, &caller, Some(asked)))?;
+        let judgement = session_guard::judge(answer, &caller, Some(asked), common);
+        judged(common, judgement)?;
         self.owned(gates, head)
     }
 
@@ -238,11 +239,11 @@ where
         head: &mut Parts,
         answer: Result<Verdict, StoreError>,
     ) -> Result<(), Stop<'g>> {
-        let facts = &mut self.leaving.recorder.facts;
-        let (outcome, counted) = rate_limit::judge(answer, facts.request.as_ref());
-        facts.rate_limit = outcome;
         if let Some(limits) = &gates.limits {
-            judged(&limits.common, counted)?;
+            let (facts, common) = (&mut self.leaving.recorder.facts, &limits.common);
+            let (outcome, counted) = rate_limit::judge(answer, facts.request.as_ref(), common);
+            facts.rate_limit = outcome;
+            judged(common, counted)?;
         }
         self.within_limits(gates, head)
     }
@@ -277,8 +278,9 @@ where
         answer: Result<Option<UpstreamKey>, StoreError>,
     ) -> Result<(), Stop<'g>> {
         let facts = &mut self.leaving.recorder.facts;
-        let key = key_map::judge(answer, facts.request.as_ref());
-        let key = judged(&gates.keys.common, key)?;
+        let common = &gates.keys.common;
+        let key = key_map::judge(answer, facts.request.as_ref(), common);
+        let key = judged(common, key)?;
         facts.key_name = Some(Text::new(key.name()));
         gates.keys.inject(&key, &mut head.headers);
         self.leaving.key = Some(key);

@@ -10,7 +10,10 @@ use super::{
     freshness,
     location::{is_local, issuer_url, jwks_url},
 };
-use crate::{error::ConfigError, keys::verification::KeySet};
+use crate::{
+    error::{ConfigError, in_full},
+    keys::verification::KeySet,
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_BODY: usize = 512 * 1024;
@@ -153,7 +156,10 @@ fn client(is_local: bool) -> Result<Client, ConfigError> {
     }
     builder.build().map_err(|error| {
         // The first error says only that it failed; a cause, that there are no certificates.
-        ConfigError::new(format!("no HTTP client can be made: {}", in_full(error)))
+        ConfigError::new(format!(
+            "no HTTP client can be made: {}",
+            without_url(error)
+        ))
     })
 }
 
@@ -186,19 +192,12 @@ async fn bounded_body(response: &mut Response) -> Result<Vec<u8>, FetchError> {
 }
 
 fn broken(error: reqwest::Error) -> FetchError {
-    FetchError::new(in_full(error))
+    FetchError::new(without_url(error))
 }
 
 /// Says what broke, down to the cause, but not which URL: it may hold a secret.
-fn in_full(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut message = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        message.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    message
+fn without_url(error: reqwest::Error) -> String {
+    in_full(&error.without_url())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::UnixTime,
-    error::{Reason, StoreError},
+    error::{Reason, StoreError, in_full},
     keys::{KeyStore, VerificationKey, VerificationKeyId},
     layers::shared::{Common, Field, at_once},
     reject::Rejection,
@@ -141,10 +141,7 @@ impl<K> Gate<K> {
             Ok(Some(key)) => key,
             Ok(None) => return Err(refusals.invalid(TokenError::new(Reason::UnknownKey))),
             Err(error) => {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "no verification keys"
-                );
+                tracing::debug!(error = in_full(&error), "no verification keys");
                 return Err(Rejection::new(
                     Reason::KeysUnavailable,
                     StatusCode::SERVICE_UNAVAILABLE,

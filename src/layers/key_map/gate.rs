@@ -6,7 +6,7 @@ use super::{body::remove_key, layer::Config, strip::strip};
 use crate::{
     error::{Reason, StoreError},
     keys::UpstreamKey,
-    layers::shared::remove_rare,
+    layers::shared::{Common, remove_rare},
     mcp::McpRequest,
     reject::{Rejection, code},
 };
@@ -55,6 +55,7 @@ impl<U> Config<U> {
 pub(crate) fn judge(
     answer: Result<Option<UpstreamKey>, StoreError>,
     asked: Option<&McpRequest>,
+    common: &Common,
 ) -> Result<UpstreamKey, Rejection> {
     match answer {
         Ok(Some(key)) => Ok(key),
@@ -65,10 +66,7 @@ pub(crate) fn judge(
             )
         }
         Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "an upstream key could not be had"
-            );
+            common.store_failed(&error, "an upstream key could not be had");
             Err(Rejection::store_unavailable().for_request(code::UNAVAILABLE, asked))
         }
     }

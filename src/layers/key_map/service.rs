@@ -81,7 +81,7 @@ impl<S, U, B> Judge<KeyGuard<S, U>, B> for Injecting<U> {
         ready: &mut KeyGuard<S, U>,
         request: &mut Request<B>,
     ) -> Result<(), Rejection> {
-        let key = judge(answer, request.extensions().get())?;
+        let key = judge(answer, request.extensions().get(), &self.0.common)?;
         if let Some(trail) = trail(request.extensions()) {
             trail.set_key_name(Text::new(key.name()));
         }

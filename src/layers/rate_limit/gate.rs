@@ -13,6 +13,7 @@ use crate::{
     audit::AuditRateLimit,
     clock::UnixTime,
     error::{Reason, StoreError},
+    layers::shared::Common,
     mcp::McpRequest,
     rate::{RateLimitStore, Verdict},
     reject::{Rejection, code},
@@ -41,6 +42,7 @@ impl<L: RateLimitStore> Config<L> {
 pub(crate) fn judge(
     answer: Result<Verdict, StoreError>,
     asked: Option<&McpRequest>,
+    common: &Common,
 ) -> (Option<AuditRateLimit>, Result<(), Rejection>) {
     match answer {
         Ok(Verdict::Allowed { local, .. }) => {
@@ -56,10 +58,7 @@ pub(crate) fn judge(
             Err(limited(asked, retry_after)),
         ),
         Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "a limit could not be counted"
-            );
+            common.store_failed(&error, "a limit could not be counted");
             let unavailable = Rejection::store_unavailable().for_request(code::UNAVAILABLE, asked);
             (None, Err(unavailable))
         }

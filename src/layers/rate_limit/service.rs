@@ -76,7 +76,7 @@ impl<L, S, B> Judge<S, B> for Counted<L> {
         request: &mut Request<B>,
     ) -> Result<(), Rejection> {
         let extensions = request.extensions();
-        let (outcome, judged) = gate::judge(answer, extensions.get::<McpRequest>());
+        let (outcome, judged) = gate::judge(answer, extensions.get::<McpRequest>(), &self.0.common);
         if let (Some(outcome), Some(trail)) = (outcome, trail(extensions)) {
             trail.add_rate_limit(outcome);
         }

@@ -140,6 +140,7 @@ impl<T: SessionStore> Binding<T> {
         answer: Result<Option<SessionOwner>, StoreError>,
     ) -> Result<(), Rejection> {
         use Effect::{Ends, Opens};
+        let common = &self.config.common;
         match (&self.effect, answer) {
             (Some(Opens { owner, .. }), Ok(Some(it))) if it == *owner => Ok(()),
             (Some(Opens { asked, .. }), Ok(Some(_))) => {
@@ -147,14 +148,13 @@ impl<T: SessionStore> Binding<T> {
             }
             (Some(Opens { asked, .. }), Ok(None)) => {
                 let error = StoreError::new("the store did not keep the session");
-                Err(unavailable(&error, Some(asked)))
+                Err(unavailable(&error, Some(asked), common))
             }
-            (Some(Opens { asked, .. }), Err(error)) => Err(unavailable(&error, Some(asked))),
+            (Some(Opens { asked, .. }), Err(error)) => {
+                Err(unavailable(&error, Some(asked), common))
+            }
             (Some(Ends(_)), Err(error)) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "a session that has ended could not be forgotten"
-                );
+                common.store_failed(&error, "a session that has ended could not be forgotten");
                 Ok(())
             }
             (Some(Ends(_)) | None, _) => Ok(()),

@@ -5,7 +5,7 @@ use http::{HeaderMap, StatusCode};
 use super::headers::{LAST_EVENT, Named, SESSION, named};
 use crate::{
     error::{Reason, StoreError},
-    layers::shared::remove_rare,
+    layers::shared::{Common, remove_rare},
     mcp::McpRequest,
     reject::{Rejection, code},
     session::{SessionHash, SessionOwner},
@@ -49,6 +49,7 @@ pub(crate) fn judge(
     answer: Result<Option<SessionOwner>, StoreError>,
     caller: &SessionOwner,
     asked: Option<&McpRequest>,
+    common: &Common,
 ) -> Result<(), Rejection> {
     match answer {
         Ok(Some(owner)) if owner == *caller => Ok(()),
@@ -59,15 +60,16 @@ pub(crate) fn judge(
             "There is no such session",
         )
         .for_request(code::NO_SESSION, asked)),
-        Err(error) => Err(unavailable(&error, asked)),
+        Err(error) => Err(unavailable(&error, asked, common)),
     }
 }
 
 /// What the store could not do is 503.
-pub(super) fn unavailable(error: &StoreError, asked: Option<&McpRequest>) -> Rejection {
-    tracing::warn!(
-        error = error as &dyn std::error::Error,
-        "a session could not be looked up or kept"
-    );
+pub(super) fn unavailable(
+    error: &StoreError,
+    asked: Option<&McpRequest>,
+    common: &Common,
+) -> Rejection {
+    common.store_failed(error, "a session could not be looked up or kept");
     Rejection::store_unavailable().for_request(code::UNAVAILABLE, asked)
 }

@@ -88,7 +88,8 @@ impl<T, S, B> Judge<S, B> for Owned<T> {
         _: &mut S,
         request: &mut Request<B>,
     ) -> Result<(), Rejection> {
-        gate::judge(answer, &self.caller, request.extensions().get())
+        let asked = request.extensions().get();
+        gate::judge(answer, &self.caller, asked, &self.config.common)
     }
 
     fn common(&self) -> &Common {

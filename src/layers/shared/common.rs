@@ -9,8 +9,10 @@ use http::{Extensions, Response};
 
 use crate::{
     clock::{Clock, SystemClock, UnixTime},
+    error::{StoreError, in_full},
     mcp::McpRequest,
     oauth::{Challenger, ResourceMetadata},
+    outage::Seldom,
     reject::{JsonReject, Reject, RejectBody, Rejection},
     token::VerifiedToken,
     trail::AuthTrail,
@@ -24,6 +26,8 @@ pub(crate) struct Common {
     reject: Option<Arc<dyn Reject>>,
     /// Whether a missing layer was logged.
     complained: Arc<AtomicBool>,
+    /// When it was logged that the layer's store failed.
+    failures: Seldom,
 }
 
 impl Common {
@@ -85,6 +89,13 @@ impl Common {
         let asked = extensions.get();
         let asked = asked.ok_or_else(|| self.layer_missing(this, "McpRequestLayer"))?;
         Ok((token, asked))
+    }
+
+    /// Logs what the layer's store could not do, and why.
+    pub(crate) fn store_failed(&self, error: &StoreError, what: &'static str) {
+        if self.failures.is_due() {
+            tracing::warn!(error = in_full(error), "{what}");
+        }
     }
 
     /// Refuses because `this` layer stands without the one it needs; the way to mend it is logged,

@@ -1,18 +1,16 @@
 //! What becomes of requests whose token cannot be checked for revocation.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use crate::{
+    error::{StoreError, in_full},
+    outage::Outage,
 };
-
-use crate::error::StoreError;
 
 /// What happens while the store of revocations cannot answer. Each change is logged once, by all
 /// that share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FailMode {
     is_open: bool,
-    is_down: Arc<AtomicBool>,
+    outage: Outage,
 }
 
 impl FailMode {
@@ -22,9 +20,9 @@ impl FailMode {
 
     /// Whether what could not be checked may pass.
     pub(crate) fn passes_unchecked(&self, error: &StoreError) -> bool {
-        if !self.is_down.swap(true, Ordering::Relaxed) {
+        if self.outage.begins() {
             tracing::warn!(
-                error = error as &dyn std::error::Error,
+                error = in_full(error),
                 fails_open = self.is_open,
                 "revocations cannot be checked"
             );
@@ -33,8 +31,7 @@ impl FailMode {
     }
 
     pub(crate) fn answered(&self) {
-        // A load first: the line is shared by all threads and hardly ever changes.
-        if self.is_down.load(Ordering::Relaxed) && self.is_down.swap(false, Ordering::Relaxed) {
+        if self.outage.ends() {
             tracing::info!("revocations are checked again");
         }
     }
