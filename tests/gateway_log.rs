@@ -177,3 +177,23 @@ async fn connections_that_cannot_be_accepted_are_told_of_once() {
     let answer = soon("an answer", reqwest::get(gateway.url("/mcp"))).await;
     assert_eq!(answer.unwrap().status(), 401);
 }
+
+#[tokio::test]
+async fn a_revocation_file_that_is_none_is_not_told_of_line_by_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("revoked.csv");
+    let of = |row: usize| format!("alice,{row}\n");
+    std::fs::write(&file, (0..3).map(of).collect::<String>()).unwrap();
+    let flags = ["--upstream", NOWHERE, "--issuer", NOWHERE, "--no-key-map"];
+    let flags = flags.into_iter().chain(["--audience", AUDIENCE]);
+    let flags = flags.chain(["--revocation-file", file.to_str().unwrap()]);
+    let gateway = Gateway::start(flags, []).await;
+    let about = |what: &str| {
+        let lines = gateway.stderr().all();
+        lines.iter().filter(|line| line.contains(what)).count()
+    };
+    assert_eq!(about("a revocation is not in force"), 3);
+    std::fs::write(&file, (0..3000).map(of).collect::<String>()).unwrap();
+    eventually("the last line", || (about("lines=2997") == 1).then_some(())).await;
+    assert_eq!(about("a revocation is not in force"), 3 + 20);
+}

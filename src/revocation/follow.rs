@@ -22,6 +22,8 @@ const EVERY: Duration = Duration::from_millis(250);
 const MAX_LINE: usize = 16 * 1024;
 /// How much of what was read last is compared, to see that a file still is what it was.
 const MAX_TAIL: usize = 64;
+/// So many wrong lines are told of one by one, each time that the file is read.
+const TOLD: u64 = 20;
 
 /// Keeps the thread alive: it ends when this is dropped.
 #[derive(Debug)]
@@ -43,17 +45,20 @@ pub(super) fn start(
     let open = open_or_create(path)
         .map_err(|cause| error(&format!("can be neither read nor created: {cause}")))?;
     let mut tail = Tail::new(path.to_owned(), open);
-    let apply = move |number: u64, line: Option<&[u8]>, entries: &Entries, path: &Path| {
-        let outcome = match line {
-            Some(line) => line::apply(line, &issuers, clock.now(), entries),
-            None => Err("longer than 16 KiB"),
+    let apply =
+        move |number: u64, line: Option<&[u8]>, entries: &Entries, wrong: &mut Wrong<'_>| {
+            let outcome = match line {
+                Some(line) => line::apply(line, &issuers, clock.now(), entries),
+                None => Err("longer than 16 KiB"),
+            };
+            if let Err(what) = outcome {
+                wrong.tell(number, what);
+            }
         };
-        if let Err(what) = outcome {
-            tracing::error!(file = ?path, line = number, "a revocation is not in force: {what}");
-        }
-    };
-    tail.read(|number, line| apply(number, line, &entries, path))
+    let mut wrong = Wrong { path, all: 0 };
+    tail.read(|number, line| apply(number, line, &entries, &mut wrong))
         .map_err(|cause| error(&format!("cannot be read: {cause}")))?;
+    drop(wrong);
 
     let (alive, ended) = mpsc::channel();
     let entries: Weak<Entries> = Arc::downgrade(&entries);
@@ -64,7 +69,11 @@ pub(super) fn start(
                 return;
             };
             let path = tail.path.clone();
-            match tail.poll(|number, line| apply(number, line, &entries, &path)) {
+            let mut wrong = Wrong {
+                path: &path,
+                all: 0,
+            };
+            match tail.poll(|number, line| apply(number, line, &entries, &mut wrong)) {
                 Ok(()) if failing => {
                     failing = false;
                     tracing::info!(file = ?path, "the revocation file is read again");
@@ -86,6 +95,32 @@ pub(super) fn start(
         .spawn(follow)
         .map_err(|cause| error(&format!("cannot be followed: {cause}")))?;
     Ok(Follower { _alive: alive })
+}
+
+/// The lines of one reading that are no revocations.
+struct Wrong<'a> {
+    path: &'a Path,
+    all: u64,
+}
+
+impl Wrong<'_> {
+    fn tell(&mut self, line: u64, what: &str) {
+        self.all = self.all.saturating_add(1);
+        if self.all <= TOLD {
+            let file = self.path;
+            tracing::error!(?file, line, "a revocation is not in force: {what}");
+        }
+    }
+}
+
+impl Drop for Wrong<'_> {
+    fn drop(&mut self) {
+        if self.all > TOLD {
+            let (file, lines) = (self.path, self.all);
+            let what = "revocations are not in force; the first of them are above";
+            tracing::error!(?file, lines, "{what}");
+        }
+    }
 }
 
 fn open_or_create(path: &Path) -> io::Result<File> {
