@@ -1,4 +1,4 @@
-//! The log of the gateway, on standard error: nobody waits for it, and no client fills it.
+//! The log of the gateway, on standard error, which no client fills.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,110 +9,22 @@
 
 mod support;
 
-use std::{
-    io::{BufRead, BufReader, PipeReader},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use mcp_auth::testing::TestIssuer;
 use support::{
     eventually,
-    gateway::{Gateway, binary, command},
+    gateway::{Gateway, binary},
     soon,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    process::{Child, Command},
+    process::Command,
 };
 
 const AUDIENCE: &str = "litellm-mcp";
 /// Nobody listens there.
 const NOWHERE: &str = "http://127.0.0.1:9";
-const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_note"}}"#;
-
-/// A gateway whose errors are read up to its address, and no further as long as the reader lives.
-async fn unread(issuer: &str) -> (String, Child, BufReader<PipeReader>) {
-    let (reader, writer) = std::io::pipe().unwrap();
-    let mut gateway = command();
-    gateway
-        .args(["--listen", "127.0.0.1:0", "--upstream", NOWHERE])
-        .args(["--issuer", issuer, "--no-key-map", "--audience", AUDIENCE])
-        .stderr(writer);
-    let process = gateway.spawn().unwrap();
-    // The command holds the pipe's other end: without it the reading ends with the gateway.
-    drop(gateway);
-    let address = tokio::task::spawn_blocking(move || {
-        let mut lines = BufReader::new(reader);
-        let mut line = String::new();
-        while lines.read_line(&mut line).unwrap() > 0 {
-            if let Some(url) = line.strip_prefix("listening on ") {
-                return Some((url.trim().to_owned(), lines));
-            }
-            line.clear();
-        }
-        None
-    });
-    let (url, lines) = soon("the address", address).await.unwrap().unwrap();
-    (url, process, lines)
-}
-
-/// So many calls fail at the upstream, which is a line each: more than a pipe holds (64 KiB), and
-/// than may wait.
-const FAILED: usize = 2000;
-
-async fn fail(issuer: &TestIssuer, url: &str) {
-    let token = issuer.token(&issuer.claims().audience(AUDIENCE));
-    let client = reqwest::Client::new();
-    for _ in 0..FAILED {
-        let asked = client
-            .post(format!("{url}/mcp"))
-            .bearer_auth(&token)
-            .header("content-type", "application/json")
-            .body(CALL);
-        let answer = soon("an answer", asked.send()).await.unwrap();
-        assert_eq!(answer.status(), 502);
-    }
-}
-
-async fn end(mut process: Child) {
-    let told = Instant::now();
-    let pid = process.id().unwrap().to_string();
-    let signal = Command::new("kill").args(["-s", "TERM", &pid]).status();
-    assert!(signal.await.unwrap().success());
-    let status = soon("the end", process.wait()).await.unwrap();
-    let took = told.elapsed();
-    assert!(took < Duration::from_secs(10), "{took:?}");
-    assert_eq!(status.code(), Some(0));
-}
-
-#[tokio::test]
-async fn one_who_does_not_read_the_errors_holds_up_neither_an_answer_nor_the_end() {
-    let issuer = TestIssuer::start().unwrap();
-    let (url, process, unread) = unread(issuer.url()).await;
-    fail(&issuer, &url).await;
-    end(process).await;
-    drop(unread);
-}
-
-#[tokio::test]
-async fn one_who_reads_late_is_told_how_much_is_missing() {
-    let issuer = TestIssuer::start().unwrap();
-    let (url, process, unread) = unread(issuer.url()).await;
-    fail(&issuer, &url).await;
-    let lines = || unread.lines().map(|line| line.unwrap()).collect();
-    let read = tokio::task::spawn_blocking(lines);
-    end(process).await;
-    let lines: Vec<String> = soon("the lines", read).await.unwrap();
-    let said = lines.iter().filter(|it| it.contains("the upstream failed"));
-    let lost = lines.iter().filter_map(|it| {
-        let lost = it.strip_prefix("lines that are not in this log: ")?;
-        Some(lost.parse::<usize>().unwrap())
-    });
-    let (said, lost) = (said.count(), lost.sum::<usize>());
-    assert!(lost > 0);
-    assert_eq!(said + lost, FAILED);
-}
 
 /// A frame of HTTP/2 without a stream (RFC 9113 section 4.1).
 fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {

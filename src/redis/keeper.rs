@@ -96,10 +96,14 @@ impl Shared {
     }
 
     pub(super) fn failed(&self, error: &str) {
-        if self.breaker().failed() {
-            if self.outage.begins() {
-                tracing::warn!(error, "Redis does not answer");
-            }
+        let mut breaker = self.breaker();
+        let (opens, is_open) = (breaker.failed(), breaker.is_open());
+        drop(breaker);
+        // Each probe comes by here: what was not to be said again so soon is said later.
+        if is_open && self.outage.begins() {
+            tracing::warn!(error, "Redis does not answer");
+        }
+        if opens {
             self.lose(|_| true);
         }
     }
