@@ -109,3 +109,20 @@ async fn a_revocation_file_that_is_none_is_not_told_of_line_by_line() {
     eventually("the last line", || (about("lines=2997") == 1).then_some(())).await;
     assert_eq!(about("a revocation is not in force"), 3 + 20);
 }
+
+/// What it warns of is more than one line for each request while a node is away.
+#[cfg(feature = "redis")]
+#[tokio::test]
+async fn what_redis_does_is_told_by_us_alone() {
+    let flags = ["--upstream", NOWHERE, "--issuer", NOWHERE, "--no-key-map"];
+    let flags = flags.into_iter().chain(["--audience", AUDIENCE]);
+    let flags = flags.chain(["--redis-url", "redis+cluster://127.0.0.1:9"]);
+    let gateway = Gateway::start(flags, []).await;
+    let about = |what: &str| {
+        let lines = gateway.stderr().all();
+        lines.iter().filter(|line| line.contains(what)).count()
+    };
+    let ours = "mcp_auth::redis::keeper: Redis cannot be connected to";
+    eventually("our line", || (about(ours) == 1).then_some(())).await;
+    assert_eq!(about(" redis::"), 0, "{:#?}", gateway.stderr().all());
+}

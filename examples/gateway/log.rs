@@ -32,7 +32,9 @@ impl Log {
             .with_default(LevelFilter::WARN)
             .with_target("mcp_auth", LevelFilter::INFO)
             // It warns of what clients do, who may do it as often as they like.
-            .with_target("h2", LevelFilter::ERROR);
+            .with_target("h2", LevelFilter::ERROR)
+            // Of a cluster that lacks a node it warns with every request; what matters, we tell.
+            .with_target("redis", LevelFilter::OFF);
         tracing_subscriber::registry()
             .with(traced)
             .with(filter)
