@@ -7,7 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Response, header::CONTENT_TYPE};
+use http::{
+    Response,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::watch;
 
@@ -52,6 +55,24 @@ impl<B: Body<Data = Bytes>> Ending<B> {
                 })
             }),
         })
+    }
+
+    /// The answer to a `HEAD`. A server of HTTP/1.1 leaves its body out by itself, that of HTTP/2 sends
+    /// it, which clients take for an error of the connection.
+    pub(crate) fn head(response: Response<B>) -> Response<Self> {
+        let length = response.body().size_hint().exact();
+        let mut response = response.map(|_| Self {
+            body: None,
+            end: None,
+        });
+        // Of an empty body that is the answer to a `HEAD` already, nobody knows how long another was.
+        if let Some(length @ 1..) = length {
+            let headers = response.headers_mut();
+            headers
+                .entry(CONTENT_LENGTH)
+                .or_insert_with(|| length.into());
+        }
+        response
     }
 }
 

@@ -139,13 +139,18 @@ where
         } else {
             Phase::Closing
         };
+        let is_head = request.method() == Method::HEAD;
         let waits = request.headers().contains_key(EXPECT);
         let request = request.map(|body| Lingering::new(body, waits));
         let front = Arc::clone(&front);
         async move {
             // Here, and not before: by now hyper has read a small body, and nobody waits for it.
             let answer = call(&front.service, request).await?;
-            Ok::<_, Infallible>(Ending::stream(answer, &front.phases, until))
+            Ok::<_, Infallible>(if is_head {
+                Ending::head(answer)
+            } else {
+                Ending::stream(answer, &front.phases, until)
+            })
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());

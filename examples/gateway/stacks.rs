@@ -2,13 +2,11 @@
 
 use std::{collections::BTreeSet, convert::Infallible, future::ready, sync::Arc};
 
-use bytes::Bytes;
-use http::{Method, Request, Response, Uri, header};
-use http_body::Body;
+use http::{Request, Response, Uri};
 use mcp_auth::{
     AuditLogLayer, AuthBody, AuthStack, Decision, JsonLinesSink, Jwks, JwtValidator, KeyHeader,
-    KeyMap, KeyMapLayer, Off, Origins, Policy, Quota, RateLimit, RateLimitLayer, RejectBody,
-    Rejection, ResourceMetadata, RevocationLayer, ScopePolicy, policy_fn,
+    KeyMap, KeyMapLayer, Off, Origins, Policy, Quota, RateLimit, RateLimitLayer, Rejection,
+    ResourceMetadata, RevocationLayer, ScopePolicy, policy_fn,
 };
 use tower::{Layer, service_fn, util::BoxCloneSyncService};
 use zeroize::Zeroizing;
@@ -211,17 +209,8 @@ pub(crate) fn are_described_apart<'a>(
 
 /// Answers where no server stands.
 fn nowhere(audit: Option<&JsonLinesSink>) -> GatewayService {
-    let service = service_fn(|request: Request<Lingering>| {
-        let mut response = Rejection::not_found(None).into_response::<AuthBody<ProxyBody>>();
-        // As each stack does it: the server of HTTP/2 does not.
-        if request.method() == Method::HEAD {
-            let length = response.body().size_hint().lower();
-            let headers = response.headers_mut();
-            headers.insert(header::CONTENT_LENGTH, length.into());
-            *response.body_mut() = AuthBody::from_bytes(Bytes::new());
-        }
-        ready(Ok(response))
-    });
+    let service =
+        service_fn(|_: Request<Lingering>| ready(Ok(Rejection::not_found(None).into_response())));
     match audit {
         Some(sink) => boxed(AuditLogLayer::new(sink.clone()).layer(service)),
         None => boxed(service),

@@ -1,7 +1,6 @@
 //! Bodies that a refusal can be sent in.
 
 use bytes::Bytes;
-use http::{Response, header};
 use http_body::Body;
 use http_body_util::{
     BodyExt, Full,
@@ -20,19 +19,6 @@ use http_body_util::{
 pub trait RejectBody: Body<Data = Bytes> {
     /// A body of these bytes.
     fn from_bytes(bytes: Bytes) -> Self;
-}
-
-/// Makes an answer what `HEAD` is answered with. A server of HTTP/1.1 leaves the body out by itself,
-/// one of HTTP/2 sends it, which clients take for an error of the connection.
-pub(crate) fn leave_out_body<B: RejectBody>(response: &mut Response<B>) {
-    // Of an empty body that is the answer to a `HEAD` already, nobody knows how long another was.
-    if let Some(length @ 1..) = response.body().size_hint().exact() {
-        let headers = response.headers_mut();
-        headers
-            .entry(header::CONTENT_LENGTH)
-            .or_insert_with(|| length.into());
-    }
-    *response.body_mut() = B::from_bytes(Bytes::new());
 }
 
 impl RejectBody for Full<Bytes> {

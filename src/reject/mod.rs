@@ -5,7 +5,6 @@ mod json;
 mod rejecter;
 mod rejection;
 
-pub(crate) use self::body::leave_out_body;
 pub use self::{
     body::RejectBody,
     rejecter::{JsonReject, Reject, RejectFn, reject_fn},

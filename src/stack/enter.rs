@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Method, Request, Response, request::Parts};
+use http::{Extensions, HeaderMap, Request, Response, request::Parts};
 use http_body::Body;
 
 use super::{
@@ -31,7 +31,7 @@ use crate::{
     },
     mcp::McpRequest,
     policy::Granted,
-    reject::{RejectBody, Rejection, leave_out_body},
+    reject::{RejectBody, Rejection},
     revocation::RevocationStore,
     session::SessionStore,
     token::VerifiedToken,
@@ -105,7 +105,6 @@ where
                 key: None,
                 filter: None,
                 guarded: None,
-                is_head: false,
             },
         }
     }
@@ -205,7 +204,6 @@ where
             extensions.insert(granted);
         }
         facts.called = is_heard.then(Instant::now);
-        leaving.is_head = head.method == Method::HEAD;
         Request::from_parts(head, mem::take(message))
     }
 
@@ -236,9 +234,6 @@ where
         };
         if let Some(origin) = self.leaving.origin.take() {
             origin.head(response.headers_mut());
-        }
-        if head.method == Method::HEAD {
-            leave_out_body(&mut response);
         }
         response
     }

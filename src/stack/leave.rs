@@ -21,7 +21,7 @@ use crate::{
         shared::Common,
         stream_guard::{Guarded, StreamGuardBody, guard},
     },
-    reject::{RejectBody, Rejection, leave_out_body},
+    reject::{RejectBody, Rejection},
     session::{SessionOwner, SessionStore},
 };
 
@@ -33,8 +33,6 @@ pub(super) struct Leaving<A: Stores> {
     pub(super) key: Option<UpstreamKey>,
     pub(super) filter: Option<Box<Filter>>,
     pub(super) guarded: Option<Box<Guarded<A::Revocations>>>,
-    /// Only the head of the answer was asked for.
-    pub(super) is_head: bool,
 }
 
 /// A list of which nothing is shown before it is whole.
@@ -172,14 +170,11 @@ impl<A: Stores> Leaving<A> {
 
     /// Makes the answer what the client sees, as of then, if that is known.
     #[inline]
-    fn done<B: RejectBody>(&mut self, response: &mut Response<B>, at: Option<Instant>) {
+    fn done<B>(&mut self, response: &mut Response<B>, at: Option<Instant>) {
         if let Some(origin) = self.origin.take() {
             origin.head(response.headers_mut());
         }
         let (status, extensions) = (response.status(), response.extensions());
         self.recorder.answered(status, extensions, at);
-        if self.is_head {
-            leave_out_body(response);
-        }
     }
 }
