@@ -35,7 +35,8 @@ use crate::{
 /// While Redis does not answer, a count of this instance stands in: it goes on from what it last
 /// saw, and says so ([`Verdict::Allowed`]'s `local`). Whom it never saw it gives one unit and the
 /// refill from there on, and no burst. When Redis is back it is told what was taken meanwhile. The
-/// change is logged, once each way, but not more than once in 10 s. This instance remembers 100,000 counts.
+/// change is logged, once each way, but not more than once in 10 s. This instance remembers 100,000
+/// counts.
 #[derive(Clone)]
 #[must_use]
 pub struct RedisRateLimitStore {
