@@ -3,13 +3,12 @@
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
-    mem,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::Poll,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -46,6 +45,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// How long what was told to end may take before it is cut off.
 const CLOSE: Duration = Duration::from_secs(1);
 
+/// How long it is not said again that no connection can be accepted.
+const AGAIN: Duration = Duration::from_secs(10);
+
 /// Completes at the first SIGTERM or SIGINT after the call.
 pub(crate) fn signalled() -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -75,20 +77,20 @@ where
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     tokio::pin!(stop);
-    let mut accepts = true;
+    let mut said = None::<Instant>;
     loop {
         tokio::select! {
             () = &mut stop => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    accepts = true;
                     let connection = connection(stream, service.clone(), phases.clone(), &graceful);
                     connections.spawn(connection);
                 }
                 Err(error) => {
                     // Out of descriptors, most likely: the next try would fail at once as well.
-                    if mem::replace(&mut accepts, false) {
+                    if said.is_none_or(|said| said.elapsed() >= AGAIN) {
                         tracing::warn!(%error, "no connection could be accepted; more are tried");
+                        said = Some(Instant::now());
                     }
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
